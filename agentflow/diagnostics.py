@@ -1,0 +1,74 @@
+"""A mistake in a user's file as a value: what is wrong, where, and what would be right.
+
+Diagnostics are yielded, never raised; `agentflow.rendering` prints them.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+Path = tuple[str | int, ...]
+"""A place in the YAML: `("nodes", "decide", "prompt")`."""
+
+
+@dataclass(frozen=True, order=True)
+class Span:
+    """A stretch of a file: lines and columns from 1, columns in characters, the end exclusive."""
+
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    code: str
+    message: str
+    span: Span
+    file: str
+    severity: Literal["error", "warning"] = "error"
+    note: str | None = None  # after the carets
+    help: str | None = None
+    related: tuple[tuple[Span, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What `agentflow explain CODE` tells: one sentence, the story, and a wrong and a right example."""
+
+    summary: str
+    text: str
+
+
+def ordered(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """In the order of the file, each once."""
+    return sorted(dict.fromkeys(diagnostics), key=lambda d: (d.file, d.span, d.code, d.message))
+
+
+def quoted(value: object) -> str:
+    """A value from a user's file, in double quotes, on one line, and no longer than a message can bear."""
+    text = value if isinstance(value, str) else str(value)
+    if len(text) > 60:
+        text = text[:57] + "..."
+    escaped = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    return '"' + escaped.replace('"', '\\"') + '"'
+
+
+def nearest(name: str, choices: Iterable[str]) -> str | None:
+    """The choice that was probably meant, if one is near enough."""
+    found = difflib.get_close_matches(name[:100], list(choices), n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+def choices_help(name: str, choices: Iterable[str]) -> str | None:
+    """Few choices are listed, many get the nearest."""
+    known = sorted(choices)
+    if (near := nearest(name, known)) is not None:
+        return f"did you mean {quoted(near)}?"
+    if known and len(known) <= 8:
+        return "there is " + ", ".join(quoted(choice) for choice in known)
+    return None

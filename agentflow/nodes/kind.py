@@ -1,0 +1,134 @@
+"""What a node kind is: how its keys are read, checked, typed, and lowered.
+
+The rest of the compiler walks `templates` and `children` and knows no kinds.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Generic, Literal, Protocol, TypeVar
+
+from agentflow import ir
+from agentflow.diagnostics import Diagnostic, Path
+from agentflow.spec.model import BlockSpec, Body, GraphSpec, NodeSpec
+from agentflow.types import ANY, Json, Type
+
+if TYPE_CHECKING:
+    from agentflow.spec.reader import Reader
+
+
+@dataclass(frozen=True)
+class Template:
+    """Something in a node that may refer to names.
+
+    `text` yields text and `value` keeps the type of a lone `{{ }}`; both are templates (a value holds them at
+    any depth). `expr` is an expression without braces, or a literal of YAML.
+    """
+
+    path: Path
+    form: Literal["text", "value", "expr"]
+    data: Json
+    extra: Mapping[str, Type] = field(default_factory=dict)  # names only in scope here
+    expected: Type = ANY  # what the place takes; Nullable (or ANY): null may be handed over whole
+    own_when: bool = True  # False: computed also when the node is skipped (`when` itself)
+
+
+@dataclass(frozen=True)
+class Guard:
+    """What is known inside a child: the subject is one of the values, or (`among` false) none of them."""
+
+    subject: str
+    values: tuple[str | int | bool, ...]
+    among: bool
+
+
+@dataclass(frozen=True)
+class Child:
+    """A node or a block inside a node, with a scope of its own that sees outward."""
+
+    of: NodeSpec | BlockSpec
+    label: str
+    extra: Mapping[str, Type] = field(default_factory=dict)
+    guard: Guard | None = None
+    runs: Literal["always", "maybe"] = "always"  # maybe: only if its case is chosen, if its node fails
+
+
+class Context(Protocol):
+    """What a kind may ask while it checks and types a node: everything as seen from that node's place."""
+
+    @property
+    def graph(self) -> GraphSpec: ...
+
+    def resolve(self, type: Type) -> Type:
+        """The type itself, where it is a name of `types`."""
+
+    def name(self, name: str) -> Type | None:
+        """The type of a name in scope; None where there is no such name."""
+
+    def value(self, data: Json) -> Type:
+        """The type of a value that may hold templates."""
+
+    def expression(self, text: str) -> Type: ...
+
+    def type_of(self, node: NodeSpec) -> Type:
+        """The type of what a child node yields, null included where it may be skipped or its failure continued."""
+
+    def type_of_block(self, block: BlockSpec) -> Type: ...
+
+
+class Lowering(Protocol):
+    """What a kind may ask while it lowers a node."""
+
+    @property
+    def graph(self) -> GraphSpec: ...
+
+    def lower_node(self, node: NodeSpec) -> ir.Node: ...
+
+    def lower_block(self, block: BlockSpec) -> ir.Block: ...
+
+
+B = TypeVar("B", bound=Body)
+
+
+class Kind(ABC, Generic[B]):
+    """One node kind. Stateless; the registry holds one object of each."""
+
+    verb: ClassVar[str]
+    keys: ClassVar[tuple[str, ...]] = ()  # beside the verb and the common keys
+    later: ClassVar[tuple[str, ...]] = ()  # in the language, but not supported yet
+    retries: ClassVar[bool] = False  # takes `retry`
+    own_timeout: ClassVar[bool] = False  # `timeout` is part of what the node does, not a limit around it
+    model: type[B]
+
+    def body(self, node: NodeSpec) -> B:
+        assert isinstance(node.body, self.model), node.kind
+        return node.body
+
+    @abstractmethod
+    def parse(self, reader: Reader) -> B | None:
+        """Reads the verb and its keys; what is wrong goes to the reader. None: nothing can be made of it."""
+
+    def templates(self, node: NodeSpec, graph: GraphSpec) -> Iterator[Template]:
+        """The kind's own; those of the common keys come from `nodes.common.templates`."""
+        yield from ()
+
+    def children(self, node: NodeSpec) -> Iterator[Child]:
+        """In the order of the file; the node of `on_error` comes from `nodes.common.children`."""
+        yield from ()
+
+    def called_tool(self, node: NodeSpec) -> str | None:
+        """The tool that the node itself calls, where that is all it does."""
+        return None
+
+    def check(self, node: NodeSpec, context: Context) -> Iterator[Diagnostic]:
+        """What only this kind knows to be wrong."""
+        yield from ()
+
+    @abstractmethod
+    def type_of(self, node: NodeSpec, context: Context) -> Type:
+        """Of what the node yields when it runs; the common keys (`when`, `on_error`) are not its concern."""
+
+    @abstractmethod
+    def lower(self, node: NodeSpec, context: Lowering) -> ir.Op: ...

@@ -1,0 +1,33 @@
+"""The node kinds that there are: one line each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agentflow.nodes.agent import AgentKind
+from agentflow.nodes.approval import ApprovalKind
+from agentflow.nodes.fail import FailKind
+from agentflow.nodes.group import NodesKind, StepsKind
+from agentflow.nodes.kind import Kind
+from agentflow.nodes.parallel import ParallelKind
+from agentflow.nodes.switch import SwitchKind
+from agentflow.nodes.tool import ToolKind
+from agentflow.nodes.value import ValueKind
+
+KINDS: dict[str, Kind[Any]] = {  # Any: each kind has its own body, and only the kind itself looks into it
+    kind.verb: kind
+    for kind in (
+        AgentKind(),
+        ToolKind(),
+        ApprovalKind(),
+        ParallelKind(),
+        SwitchKind(),
+        NodesKind(),
+        StepsKind(),
+        ValueKind(),
+        FailKind(),
+    )
+}
+
+LATER = ("ask", "for_each", "loop", "wait", "event", "graph", "service", "emit", "set")
+"""Verbs of the language that are not supported yet."""

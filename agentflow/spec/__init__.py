@@ -1,0 +1,1 @@
+"""What a graph file says, before anything is concluded from it."""

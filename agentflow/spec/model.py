@@ -1,0 +1,136 @@
+"""The graph as it is written: names, texts and types read, nothing resolved yet.
+
+`parse` in `spec/graph.py` makes these; checks, lowering and the node kinds read them. Every named thing
+knows its path in the file, so that whoever finds it wrong can say where.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from typing import Final, Literal
+
+from agentflow import ir
+from agentflow.diagnostics import Path
+from agentflow.source import Source
+from agentflow.tools.signature import Signature
+from agentflow.types import Json, Type
+
+
+class Missing(enum.Enum):
+    """Where a key was not given, and null would be a value."""
+
+    MISSING = "missing"
+
+
+MISSING: Final = Missing.MISSING
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    name: str
+    path: Path
+    model: str
+    generate: Mapping[str, Json]
+    retry: ir.Retry | None
+    base_url: str | None
+
+
+@dataclass(frozen=True)
+class UndoSpec:
+    """`compensate:` of a tool or a node."""
+
+    path: Path
+    tool: str
+    args: Mapping[str, Json]  # at path + ("with",)
+    on: Literal["completed", "attempted"]
+
+
+@dataclass(frozen=True)
+class PythonToolSpec:
+    name: str
+    path: Path
+    reference: str  # as written: `tools.insurance:pay`
+    module: str
+    function: str
+    description: str | None
+    effect: Literal["read", "write", "dangerous"]
+    retry: ir.Retry | None
+    timeout: int | None  # ms
+    compensate: UndoSpec | None
+    signature: Signature | None  # None: it could not be read, which has been reported
+
+
+@dataclass(frozen=True)
+class AgentSpec:
+    name: str
+    path: Path
+    description: str | None
+    instruction: str
+    model: str  # a name of `models`, or the model itself
+    tools: tuple[str, ...]  # names of tools and of agents, as written
+    handoffs: tuple[str, ...]
+    returns: Type | None
+    input: Type | None
+    generate: Mapping[str, Json]
+    limits: ir.Limits
+
+
+class Body:
+    """What a node's own kind has read; each kind has its own."""
+
+
+@dataclass(frozen=True)
+class OnErrorSpec:
+    """`on_error:`; a plain `fail` is None on the node."""
+
+    kind: Literal["continue", "use", "run"]
+    path: Path
+    value: Json = None  # of `use`
+    node: NodeSpec | None = None  # of `run`
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    name: str
+    path: Path
+    kind: str  # the verb
+    body: Body
+    needs: tuple[str, ...] = ()
+    when: str | bool | None = None
+    timeout: int | None = None  # ms
+    retry: ir.Retry | None = None
+    on_error: OnErrorSpec | None = None
+    compensate: UndoSpec | None = None
+    description: str | None = None
+
+
+@dataclass(frozen=True)
+class BlockSpec:
+    """Nodes of one scope."""
+
+    path: Path  # of the mapping that holds `nodes` and `output`
+    nodes: Mapping[str, NodeSpec]
+    ordered: bool  # `steps`
+    output: Json | Missing
+    output_path: Path
+
+
+@dataclass(frozen=True)
+class GraphSpec:
+    name: str
+    kind: Literal["workflow", "service"]
+    description: str | None
+    source: Source
+    root: FilePath  # of the project
+    input: Type
+    types: Mapping[str, Type]
+    models: Mapping[str, ModelSpec]
+    tools: Mapping[str, PythonToolSpec]
+    agents: Mapping[str, AgentSpec]
+    body: BlockSpec
+    entry: str | None  # the agent that the graph is, where it has no nodes
+    limits: ir.Limits
+    broken: frozenset[str] = field(default_factory=frozenset)  # names that exist but could not be read
