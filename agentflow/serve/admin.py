@@ -1,0 +1,81 @@
+"""The engine's admin side: deployments, invocations and SQL over its tables. Also used by the client commands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from urllib.parse import urlencode
+
+from agentflow.client import path, request
+from agentflow.types import Json
+
+Row = dict[str, Json]
+
+
+def text(value: str) -> str:
+    """A string as an SQL literal."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+@dataclass(frozen=True)
+class Deployment:
+    id: str
+    uri: str
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Admin:
+    url: str
+
+    def healthy(self) -> bool:
+        return request("GET", f"{self.url}/health", timeout=2).status == 200
+
+    def ingress(self) -> str | None:
+        """The address of the ingress, as the engine advertises it."""
+        version = request("GET", f"{self.url}/version").checked()
+        endpoint = version.get("ingress_endpoint") if isinstance(version, dict) else None
+        return endpoint.rstrip("/") if isinstance(endpoint, str) else None
+
+    def query(self, sql: str) -> list[Row]:
+        answer = request("POST", f"{self.url}/query", {"query": sql}, timeout=30).checked()
+        rows = answer.get("rows") if isinstance(answer, dict) else None
+        return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+    def deployments(self) -> list[Deployment]:
+        answer = request("GET", f"{self.url}/deployments").checked()
+        found = answer.get("deployments") if isinstance(answer, dict) else None
+        return [_deployment(item) for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+
+    def latest(self, service: str) -> str | None:
+        """The deployment that new invocations of `service` go to."""
+        answer = request("GET", self.url + path("services", service))
+        if answer.status == 404:
+            return None
+        data = answer.checked()
+        return str(data["deployment_id"]) if isinstance(data, dict) else None
+
+    def register(self, uri: str, metadata: dict[str, str], *, breaking: bool = False) -> str:
+        """Make `uri` the newest deployment of its services; one that is registered stays what it was."""
+        body: Json = {"uri": uri, "force": False, "breaking": breaking, "metadata": dict(metadata)}
+        answer = request("POST", f"{self.url}/deployments", body, timeout=30).checked()
+        return str(answer["id"]) if isinstance(answer, dict) else ""
+
+    def move(self, deployment: str, uri: str) -> None:
+        request("PATCH", self.url + path("deployments", deployment), {"uri": uri}, timeout=30).checked()
+
+    def forget(self, deployment: str) -> None:
+        target = self.url + path("deployments", deployment) + "?" + urlencode({"force": "true"})
+        request("DELETE", target, timeout=30).checked()
+
+    def pause(self, invocation: str) -> None:
+        """Stop trying an invocation; one that does not run at the moment is left as it is."""
+        request("PATCH", self.url + path("invocations", invocation, "pause"))
+
+    def cancel(self, invocation: str) -> None:
+        request("PATCH", self.url + path("invocations", invocation, "cancel")).checked()
+
+
+def _deployment(item: Row) -> Deployment:
+    metadata = item.get("metadata")
+    pairs = {key: str(value) for key, value in metadata.items()} if isinstance(metadata, dict) else {}
+    return Deployment(str(item.get("id")), str(item.get("uri")), pairs)

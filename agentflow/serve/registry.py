@@ -1,0 +1,112 @@
+"""Agrees with the engine on revisions: which must be loaded, at which address each is, which is the newest, which has drained."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from agentflow.client import Refused
+from agentflow.serve.admin import Admin, Deployment, text
+from agentflow.serve.errors import ServeError
+from agentflow.serve.revisions import Revision, Store
+
+HOME = "agentflow-home"  # which data directory a deployment belongs to: an engine may be shared
+REVISION = "agentflow-revision"
+
+
+def home_id(data_dir: Path) -> str:
+    """The data directory's own name to the engine, made once; it moves with the directory."""
+    file = data_dir / "id"
+    if not file.exists():
+        file.write_text(secrets.token_hex(8), encoding="utf-8")
+    return file.read_text(encoding="utf-8").strip()
+
+
+class Registry:
+    def __init__(self, admin: Admin, store: Store, home: str) -> None:
+        self._admin = admin
+        self._store = store
+        self._home = home
+
+    def ours(self) -> dict[str, list[Deployment]]:
+        """Our deployments by revision."""
+        found: dict[str, list[Deployment]] = {}
+        for deployment in self._admin.deployments():
+            if deployment.metadata.get(HOME) == self._home:
+                found.setdefault(deployment.metadata[REVISION], []).append(deployment)
+        return found
+
+    def needed(self, kept: Mapping[str, Revision]) -> set[str]:
+        """The revisions, of those registered, that still have runs to finish."""
+        running = self._admin.query(
+            "select distinct pinned_deployment_id, target_service_name from sys_invocation where status <> 'completed'"
+        )
+        pinned = {row.get("pinned_deployment_id") for row in running}
+        called = {row["target_service_name"] for row in running if not row.get("pinned_deployment_id")}
+        needed: set[str] = set()
+        for name, deployments in self.ours().items():
+            revision = kept.get(name)
+            private = {service for service in revision.services if name in service} if revision else set()
+            if pinned & {deployment.id for deployment in deployments} or called & private:
+                needed.add(name)
+        return needed
+
+    def move(self, revisions: Iterable[Revision], base: str) -> None:
+        """Bring the addresses of deployments up to date: the port may have changed since."""
+        ours = self.ours()
+        for revision in revisions:
+            for deployment in ours.get(revision.hash, []):
+                uri = base + urlsplit(deployment.uri).path
+                if deployment.uri.rstrip("/") != uri.rstrip("/"):
+                    self._admin.move(deployment.id, uri)
+
+    def publish(self, revision: Revision, base: str) -> bool:
+        """Make `revision` the one that new runs begin on; False where it is already.
+
+        A revision that was the newest once, and is again, is registered under another address: the engine
+        leaves a deployment that it knows where it was in the order.
+        """
+        registered = self.ours().get(revision.hash, [])
+        if self._admin.latest(revision.graph) in {deployment.id for deployment in registered}:
+            return False
+        taken = {urlsplit(deployment.uri).path.rstrip("/") for deployment in registered}
+        plain = f"/rev/{revision.hash}"
+        paths = (plain if number == 1 else f"{plain}.{number}" for number in range(1, len(taken) + 2))
+        uri = base + next(path for path in paths if path not in taken)
+        metadata = {HOME: self._home, REVISION: revision.hash, "agentflow-graph": revision.graph}
+        try:
+            self._admin.register(uri, metadata)
+        except Refused as refused:
+            if not self._changes_kind(revision, refused):
+                raise ServeError(f"the engine refuses {revision.graph}: {refused.message}") from None
+            self._admin.register(uri, metadata, breaking=True)
+        return True
+
+    def _changes_kind(self, revision: Revision, refused: Refused) -> bool:
+        """Whether the graph only became another kind, with no run of the old kind left to break."""
+        if refused.status not in (400, 409) or self._admin.latest(revision.graph) is None:
+            return False
+        runs = self._admin.query(
+            f"select count(*) as n from sys_invocation where status <> 'completed' "
+            f"and target_service_name = {text(revision.graph)}"
+        )
+        if runs and runs[0]["n"]:
+            raise ServeError(
+                f"{revision.graph} was served as another kind, and {runs[0]['n']} runs of that are not finished: "
+                f"finish or cancel them, or serve it from another --data-dir"
+            )
+        return True
+
+    def forget_drained(self, keep: Iterable[str]) -> list[str]:
+        """Drop the revisions that are neither needed nor in `keep`, from the engine and from the disk."""
+        kept = self._store.kept()
+        keep = {*keep, *self.needed(kept)}
+        ours = self.ours()
+        drained = [name for name in {**kept, **ours} if name not in keep]
+        for name in drained:
+            for deployment in ours.get(name, []):
+                self._admin.forget(deployment.id)
+        self._store.forget(drained)
+        return drained
