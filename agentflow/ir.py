@@ -1,0 +1,282 @@
+"""What a durable program can do, as frozen dataclasses: the one form between the graph and everything made of it.
+
+`lower` makes a `Program` from a checked graph; `codegen` writes Python from it and `visualize` draws it.
+The operations are closed (`Op`); the node kinds of the language are open and all lower to these.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from agentflow.types import Json, Type
+
+# ---------------------------------------------------------------- what is computed
+
+
+@dataclass(frozen=True)
+class Text:
+    """A template that yields text: a prompt, a message. `{file:}` has been read."""
+
+    template: str
+
+
+@dataclass(frozen=True)
+class Value:
+    """JSON-like data whose strings are templates; exactly one `{{ expression }}` keeps its type."""
+
+    data: Json
+
+
+@dataclass(frozen=True)
+class Expr:
+    """An expression without braces, or a YAML literal's text."""
+
+    text: str
+
+
+# ---------------------------------------------------------------- what is declared
+
+
+@dataclass(frozen=True)
+class Retry:
+    """Durations in milliseconds; None where the author said nothing."""
+
+    attempts: int | None = None
+    initial: int | None = None
+    factor: float | None = None
+    max: int | None = None
+    within: int | None = None
+
+
+@dataclass(frozen=True)
+class Undo:
+    """A compensation: call `tool` with `args`, in a scope of `args`, `result`, `error` and `refs`."""
+
+    tool: str
+    args: Value
+    on: Literal["completed", "attempted"]
+    refs: tuple[str, ...]  # names of nodes, `input`, `run` it refers to, in file order
+
+
+@dataclass(frozen=True)
+class TypeDef:
+    name: str
+    type: Type
+    line: int
+
+
+@dataclass(frozen=True)
+class Model:
+    name: str  # the entry's name in `models:`, or the model itself where an agent names one directly
+    model: str
+    generate: dict[str, Json]
+    retry: Retry | None
+    line: int
+    base_url: str | None = None
+
+
+@dataclass(frozen=True)
+class PythonTool:
+    name: str
+    module: str
+    function: str
+    description: str | None
+    effect: Literal["read", "write", "dangerous"]
+    retry: Retry | None
+    timeout: int | None  # ms, for one try
+    undo: Undo | None
+    line: int
+    keeps_own_journal: bool  # takes a restate.Context
+    takes_key: bool  # takes `idempotency_key`
+    parameters: Json  # JSON Schema of the arguments, as read from the source
+    returns: Type
+
+
+Tool = PythonTool
+
+
+@dataclass(frozen=True)
+class Agent:
+    name: str
+    description: str | None
+    instruction: Text
+    model: str  # name of a Model
+    tools: tuple[str, ...]  # names of Tools
+    agents: tuple[str, ...]  # names of Agents called as tools
+    handoffs: tuple[str, ...]
+    returns: Type | None
+    input: Type | None
+    generate: dict[str, Json]
+    limits: Limits
+    line: int
+
+
+@dataclass(frozen=True)
+class Limits:
+    time: int | None = None  # ms
+    model_calls: int | None = None
+    handoffs: int | None = None
+
+
+# ---------------------------------------------------------------- what is done
+
+
+@dataclass(frozen=True)
+class Step:
+    """One call of a tool: one durable step, unless the tool keeps its own journal."""
+
+    tool: str
+    args: Value
+    retry: Retry | None  # replaces the tool's
+
+
+@dataclass(frozen=True)
+class Turn:
+    """An agent works on a prompt until it answers: model calls, tool calls, handoffs."""
+
+    agent: str
+    prompt: Text
+    returns: Type | None  # None: text
+    retry: Retry | None
+    conversation: str | None = None
+
+
+@dataclass(frozen=True)
+class Escalation:
+    to: Value  # a list of names
+    timeout: int  # ms
+
+
+@dataclass(frozen=True)
+class Notify:
+    tool: str
+    args: Value  # also sees `approver`, `link`, `message`
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A person decides; waits in an invocation of its own."""
+
+    message: Text
+    approvers: Value
+    timeout: int | None
+    escalate: tuple[Escalation, ...]
+    on_timeout: Literal["reject", "approve", "fail"] | None
+    on_reject: Literal["fail", "continue"]
+    form: Type | None
+    notify: Notify | None
+
+
+@dataclass(frozen=True)
+class Fan:
+    """Several at once; each branch is one node in a scope of its own."""
+
+    branches: tuple[Node, ...]
+    join: Literal["all", "any", "first"] | int
+    on_failure: Literal["fail_fast", "collect"]
+
+
+@dataclass(frozen=True)
+class Case:
+    value: str | int | bool
+    node: Node
+
+
+@dataclass(frozen=True)
+class Choice:
+    subject: Expr
+    cases: tuple[Case, ...]
+    default: Node | None
+
+
+@dataclass(frozen=True)
+class Group:
+    body: Block
+    ordered: bool  # `steps`: one after the other
+
+
+@dataclass(frozen=True)
+class Let:
+    value: Value
+
+
+@dataclass(frozen=True)
+class Fail:
+    message: Text
+    code: int
+
+
+Op = Step | Turn | Gate | Fan | Choice | Group | Let | Fail
+
+
+@dataclass(frozen=True)
+class Node:
+    name: str
+    path: str  # the address: dotted names from the graph's top, `checks.book`
+    kind: str  # the verb in the YAML
+    op: Op
+    line: int
+    type: Type  # of its value
+    description: str | None = None
+    needs: tuple[str, ...] = ()  # every name of the same block it waits for, in file order
+    refs: tuple[str, ...] = ()  # every outer name (of nodes, `input`, `run`) that it or anything inside it uses
+    when: Expr | None = None
+    timeout: int | None = None  # ms; a gate's own timeout is the gate's
+    on_error: Continue | Use | Run | None = None
+    undo: Undo | None = None
+
+
+@dataclass(frozen=True)
+class Continue:
+    """`on_error: continue`: null takes the node's place."""
+
+
+@dataclass(frozen=True)
+class Use:
+    value: Value
+
+
+@dataclass(frozen=True)
+class Run:
+    node: Node  # sees `error`
+
+
+@dataclass(frozen=True)
+class Line:
+    """Straight-line code: this node's place among its siblings is fixed."""
+
+    node: str
+
+
+@dataclass(frozen=True)
+class Region:
+    """These may run side by side: each starts when what it needs is done. In file order."""
+
+    nodes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Nodes of one scope, in file order, and the plan by which they run."""
+
+    nodes: tuple[Node, ...]
+    plan: tuple[Line | Region, ...]
+    output: Value | None  # None: of one node its value, of several an object of their values
+
+
+@dataclass(frozen=True)
+class Program:
+    name: str
+    kind: Literal["workflow", "service"]
+    description: str | None
+    source: str  # the file, relative to the project's root, with forward slashes
+    digest: str  # sha256 of the file's bytes, hex
+    input: Type
+    output: Type
+    types: tuple[TypeDef, ...]
+    models: tuple[Model, ...]
+    tools: tuple[Tool, ...]
+    agents: tuple[Agent, ...]
+    body: Block
+    limits: Limits

@@ -1,0 +1,243 @@
+"""The handlers of a graph: its entry, and the private ones of nodes that run in invocations of their own.
+
+The entry owns the run: it reads the input, holds the time limit, undoes what was done when the run
+ends badly, and says in its error what was undone and what could not be.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import restate
+from restate.exceptions import TerminalError
+from restate.handler import HandlerIO, handler_from_callable
+from restate.serde import BytesSerde
+
+from agentflow.runtime import saga, schema, steps
+from agentflow.runtime.errors import Cancelled, NodeError, TimedOut
+from agentflow.runtime.flow import OUTCOMES, Alarm, Invocation, Run, Spent
+from agentflow.runtime.graph import Graph, Node, milliseconds
+from agentflow.runtime.replies import replies_for
+from agentflow.runtime.report import Report
+from agentflow.types import Json
+
+JOURNAL = 1  # the version of the journals that this runtime writes; part of every revision's hash
+RETENTION = timedelta(days=7)  # how long a finished run's key, result and status are kept
+
+Flow = Callable[[Run], Awaitable[Json]]
+
+
+def workflow(graph: Graph, flow: Flow) -> restate.Workflow:
+    """The graph as a Restate workflow: `run`, once for each key, and `status` at any time."""
+    from agentflow.runtime.status import status
+
+    service = restate.Workflow(graph.name, description=graph.description)
+
+    @service.main(name="run", input_serde=BytesSerde(), output_serde=BytesSerde(), workflow_retention=RETENTION)
+    async def run(ctx: restate.WorkflowContext, body: bytes) -> bytes:
+        return await enter(graph, flow, ctx, body)
+
+    @service.handler(name="status", output_serde=BytesSerde())
+    async def show(ctx: restate.WorkflowSharedContext) -> bytes:
+        return await status(graph, ctx)
+
+    _declare(run, graph)
+    return service
+
+
+def service(graph: Graph, flow: Flow) -> restate.Service:
+    """The graph as a Restate service: `run`, as often as it is called."""
+    entry = restate.Service(graph.name, description=graph.description)
+
+    @entry.handler(name="run", input_serde=BytesSerde(), output_serde=BytesSerde())
+    async def run(ctx: restate.Context, body: bytes) -> bytes:
+        return await enter(graph, flow, ctx, body)
+
+    _declare(run, graph)
+    return entry
+
+
+def own_invocations(graph: Graph, **nodes: Node) -> restate.Service:
+    """A private service with a handler for each node that runs beside others; it belongs to this revision alone."""
+    private = restate.Service(f"{graph.name}.nodes_{graph.revision}", ingress_private=True)
+    for name, node in nodes.items():
+        graph.handlers[node] = _own_invocation(private, graph, name, node)
+    return private
+
+
+def _own_invocation(private: restate.Service, graph: Graph, name: str, node: Node) -> Callable[..., Any]:
+    @private.handler(name=name, input_serde=BytesSerde(), output_serde=BytesSerde())
+    async def handler(ctx: restate.Context, body: bytes) -> bytes:
+        return await branch(graph, node, ctx, body)
+
+    return handler
+
+
+def _declare(handler: Callable[..., Any], graph: Graph) -> None:
+    """Gives discovery the schemas of the graph's input and output; the bytes are read by `enter` itself."""
+    io: HandlerIO[Any, Any] = handler_from_callable(handler).handler_io
+    for hint, type_ in ((io.input_type, graph.input), (io.output_type, graph.output)):
+        if hint is not None and type_ is not None:
+            hint.generate_json_schema = lambda type_=type_: schema.schema_of(type_)
+
+
+async def _now() -> steps.Outcome:
+    return {"at": time.time()}
+
+
+async def enter(graph: Graph, flow: Flow, ctx: restate.Context, body: bytes) -> bytes:
+    """One run of the graph, from its input to its output or its error."""
+    try:
+        given = schema.read(graph.input, body or b"{}")
+    except schema.Mismatch as mismatch:
+        raise TerminalError(f"the input does not fit: {mismatch}", status_code=400) from None
+    start = steps.journaled(ctx, "start", _now)
+    stateful = ctx if isinstance(ctx, restate.ObjectContext) and graph.kind == "workflow" else None
+    owner = _Owner(graph, ctx, stateful)
+    try:
+        started = (await start)["at"]
+    except TerminalError:
+        raise TerminalError("cancelled before it began", status_code=499, metadata={"kind": "cancelled"}) from None
+    return await owner.work(flow, given, started)
+
+
+class _Owner:
+    """The entry handler's part: state, undoing, the final answer."""
+
+    def __init__(self, graph: Graph, ctx: restate.Context, stateful: restate.ObjectContext | None) -> None:
+        self.graph = graph
+        self.ctx = ctx
+        self.stateful = stateful
+        self.facts: dict[str, Json] = {}
+
+    async def work(self, flow: Flow, given: Json, started: float) -> bytes:
+        key = self.stateful.key() if self.stateful is not None else None
+        run: dict[str, Json] = {
+            "id": f"{self.ctx.request().id.removeprefix('inv_')}.{int(started * 1000):x}",
+            "graph": self.graph.name,
+            "started": _rfc3339(started),
+            **({} if key is None else {"key": key}),
+        }
+        invocation = Invocation(
+            self.ctx, self.graph, run, Report(self._put_node), started, replies=replies_for(self.graph)
+        )
+        self.facts = {**run, "revision": self.graph.revision, "state": "running", "compensation": "none"}
+        self._put("run", {**self.facts, "started": started})
+        if self.graph.limits.time is not None:
+            length = timedelta(milliseconds=milliseconds(self.graph.limits.time))
+            invocation.alarms.append(Alarm(self.ctx.sleep(length), "", self.graph.limits.time))
+        try:
+            output = await flow(Run(invocation, "", {"input": given, "run": run, OUTCOMES: {}}))
+            result = _encode(output)
+        except NodeError as failure:
+            raise await self._end(invocation, failure, started) from None
+        except TimedOut:
+            error = NodeError("limit", f"the run took longer than {self.graph.limits.time} (limits.time)", code=504)
+            raise await self._end(invocation, error, started) from None
+        except Cancelled:
+            error = NodeError("cancelled", "the run was cancelled", code=499)
+            raise await self._end(invocation, error, started) from None
+        self._put("spent", vars(invocation.spent))
+        self._put("run", {**self.facts, "started": started, "state": "succeeded", "ended": invocation.now})
+        return result
+
+    async def _end(self, invocation: Invocation, error: NodeError, started: float) -> TerminalError:
+        """Undoes what was done, writes the final state, and makes the error that says so."""
+        state = {"cancelled": "cancelled", "rejected": "rejected", "expired": "rejected"}.get(error.kind, "failed")
+        about = {**self.facts, "started": started, "error": error.as_json()}
+        invocation.stop.no_more_tries = True
+        undone: list[Json] = []
+        not_undone: list[Json] = []
+        if invocation.undo:
+            self._put("run", {**about, "state": "compensating"})
+            undone, not_undone = await saga.undo(invocation, invocation.undo, error.as_json())
+            about["compensation"] = "failed" if not_undone else "done"
+        self._put("spent", vars(invocation.spent))
+        self._put(
+            "run",
+            {**about, "state": state, "ended": invocation.now, "undone": undone, "not_undone": not_undone},
+        )
+        message = error.message
+        if undone:
+            message += ". Undone: " + ", ".join(f"{entry['node']} ({entry['tool']})" for entry in undone)  # type: ignore[index, call-overload]
+        if not_undone:
+            message += ". NOT undone: " + "; ".join(
+                f"{entry['node']} ({entry['tool']}, key {entry['key']}): {entry['error']}"  # type: ignore[index, call-overload]
+                for entry in not_undone
+            )
+        return TerminalError(
+            message,
+            status_code=error.code,
+            metadata={
+                "kind": error.kind,
+                "node": error.node or "",
+                "state": state,
+                "undone": json.dumps(undone),
+                "not_undone": json.dumps(not_undone),
+            },
+        )
+
+    def _put(self, name: str, value: Json) -> None:
+        if self.stateful is not None:
+            self.stateful.set(name, value)
+
+    def _put_node(self, path: str, state: dict[str, Any]) -> None:
+        self._put(f"node:{path}", state)
+
+
+async def branch(graph: Graph, node: Node, ctx: restate.Context, body: bytes) -> bytes:
+    """A node in an invocation of its own. Returns its value and what it did; undoes nothing itself.
+
+    The input is `{run, path, scope, outcomes, spent, now}`, the output `{value, outcome, undo, spent,
+    nodes, now}`; a failure carries all but the value in its metadata.
+    """
+    given = json.loads(body)
+    report = Report()
+    invocation = Invocation(
+        ctx, graph, given["run"], report, given["now"], spent=Spent(**given["spent"]), replies=replies_for(graph)
+    )
+    scope = {**given["scope"], "run": given["run"], OUTCOMES: given["outcomes"]}
+    run = Run(invocation, given["path"], scope)
+    # The caller has decided `when`, and adds the node's own compensation to its list.
+    plain = dataclasses.replace(node, when=None, undo=None)
+
+    def result(**more: Json) -> dict[str, Any]:
+        return {
+            "undo": [entry.as_json() for entry in invocation.undo],
+            "spent": invocation.spent.minus(given["spent"]),
+            "nodes": report.nodes,
+            "now": invocation.now,
+            **more,
+        }
+
+    try:
+        value = await run.one(plain)
+    except NodeError as error:
+        kind, code, message, place = error.kind, error.code, error.message, error.node
+    except Cancelled:
+        kind, code, message, place = "cancelled", 499, "cancelled", None
+    else:
+        return _encode(result(value=value, outcome=scope[OUTCOMES].get(node.name)))
+    metadata = {"kind": kind, "node": place or "", "agentflow": json.dumps(result())}
+    raise TerminalError(message, status_code=code, metadata=metadata)
+
+
+def _encode(value: Json) -> bytes:
+    try:
+        return json.dumps(steps.to_json(value), separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    except ValueError as error:
+        raise NodeError("output", f"the output {error}") from None
+
+
+def _rfc3339(seconds: float) -> str:
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+__all__ = ["JOURNAL", "own_invocations", "service", "workflow"]

@@ -1,0 +1,183 @@
+"""What a generated module declares: the graph itself, its models, tools, agents and nodes.
+
+Plain declarations; what is done with them is in `flow`, `steps`, `agents` and `approvals`.
+Durations are written as in the language (`30s`, `1h30m`) and kept in milliseconds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from agentflow.types import Json
+
+if TYPE_CHECKING:
+    from agentflow.runtime.flow import Flight, Run
+
+_UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+
+def milliseconds(duration: str) -> int:
+    """The length of `30s`, `1h30m`, `500ms` in milliseconds."""
+    parts = re.findall(r"(\d+)(ms|s|m|h|d)", duration)
+    if not parts or "".join(number + unit for number, unit in parts) != duration:
+        raise ValueError(f"not a duration: {duration!r}")
+    return sum(int(number) * _UNITS[unit] for number, unit in parts)
+
+
+@dataclass(frozen=True)
+class Retry:
+    """How often and how far apart something is tried. Without `attempts`, the engine goes on trying."""
+
+    attempts: int | None = None
+    initial: str = "500ms"
+    factor: float = 2.0
+    max: str = "30s"
+    within: str | None = None
+
+    def pause(self, tries: int) -> float:
+        """Seconds to wait after so many tries."""
+        pause = milliseconds(self.initial) * self.factor ** min(tries - 1, 64)
+        return min(pause, milliseconds(self.max)) / 1000
+
+
+MODEL_RETRY = Retry(attempts=5, initial="1s", max="30s")
+
+
+@dataclass(frozen=True)
+class Limits:
+    time: str | None = None
+    model_calls: int | None = None
+    handoffs: int | None = None
+
+
+@dataclass(frozen=True)
+class Undo:
+    """A compensation: calls `tool` with `args`, which see `args`, `result`, `error` and the names in `uses`."""
+
+    tool: Tool
+    args: Mapping[str, Json]
+    on: Literal["completed", "attempted"] = "completed"
+    uses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A Python function as a durable step. It may run more than once: its key says that it is the same call."""
+
+    name: str
+    function: Callable[..., Any]
+    effect: Literal["read", "write", "dangerous"] = "write"
+    description: str | None = None
+    retry: Retry | None = None
+    timeout: str | None = None
+    undo: Undo | None = None
+
+
+@dataclass(frozen=True)
+class Model:
+    name: str
+    model: str
+    generate: Mapping[str, Json] = field(default_factory=dict)
+    retry: Retry = MODEL_RETRY
+    base_url: str | None = None
+
+
+@dataclass(frozen=True)
+class Agent:
+    """An ADK agent to be. `tools` may hold other agents, which are then called as tools."""
+
+    name: str
+    model: Model
+    instruction: str
+    description: str | None = None
+    tools: Sequence[Tool | Agent] = ()
+    handoffs: Sequence[str] = ()
+    returns: Any = None  # a type; None: text
+    input: Any = None  # the type of its arguments when called as a tool; None: {message: string}
+    generate: Mapping[str, Json] = field(default_factory=dict)
+    limits: Limits = Limits()
+
+
+@dataclass(frozen=True)
+class Use:
+    """`on_error: {use: value}`."""
+
+    value: Json
+
+
+@dataclass(frozen=True)
+class Otherwise:
+    """`on_error: {run: node}`: the node sees `error`, and its value takes the place."""
+
+    node: Node
+
+
+Body = Callable[["Run"], "Coroutine[Any, Any, Json] | Flight | Json"]
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """A node of the graph: what it does (`body`) and what is said about it.
+
+    `uses` names what it needs of the scope around it, which is all that travels when it runs in an
+    invocation of its own (see `Graph.handlers`).
+    """
+
+    name: str
+    body: Body
+    line: int
+    when: str | bool | None = None
+    needs: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
+    timeout: str | None = None
+    on_error: Literal["continue"] | Use | Otherwise | None = None
+    undo: Undo | None = None
+
+
+def node(
+    name: str,
+    *,
+    line: int,
+    when: str | bool | None = None,
+    needs: Sequence[str] = (),
+    uses: Sequence[str] = (),
+    timeout: str | None = None,
+    on_error: Literal["continue"] | Use | Otherwise | None = None,
+    undo: Undo | None = None,
+) -> Callable[[Body], Node]:
+    """Makes a function the body of the node `name`, which stands at `line` of the graph's file."""
+
+    def declare(body: Body) -> Node:
+        return Node(name, body, line, when, tuple(needs), tuple(uses), timeout, on_error, undo)
+
+    return declare
+
+
+@dataclass(frozen=True)
+class Graph:
+    """One revision of a graph. `input` and `output` are types; without nodes of its own no field is empty."""
+
+    name: str
+    kind: Literal["workflow", "service"]
+    revision: str
+    source: str
+    input: Any
+    output: Any = None
+    description: str | None = None
+    limits: Limits = Limits()
+    agents: dict[str, Agent] = field(default_factory=dict)
+    tools: dict[str, Tool] = field(default_factory=dict)
+    handlers: dict[Node, Callable[..., Any]] = field(default_factory=dict)  # of nodes with invocations of their own
+
+    def agent(self, agent: Agent) -> Agent:
+        """Registers an agent, so that handoffs find it by name."""
+        self.agents[agent.name] = agent
+        return agent
+
+    def tool(self, tool: Tool) -> Tool:
+        """Registers a tool, so that compensations and notifications find it by name."""
+        self.tools[tool.name] = tool
+        return tool

@@ -1,0 +1,36 @@
+"""What `status` shows of each node, as the run learns it.
+
+The entry handler of a workflow writes it to the run's state, which costs no wait; an invocation
+without state of its own keeps it and hands it up with its result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+NodeState = dict[str, Any]  # state, started, ended (seconds since 1970), error, waits
+
+
+class Report:
+    """`put(path, state)` is called with each change."""
+
+    def __init__(self, write: Callable[[str, NodeState], None] | None = None) -> None:
+        self.nodes: dict[str, NodeState] = {}
+        self._write = write
+
+    def put(self, path: str, state: NodeState) -> None:
+        self.nodes[path] = state
+        if self._write is not None:
+            self._write(path, state)
+
+    def started(self, path: str, at: float) -> None:
+        self.put(path, {"state": "running", "started": at})
+
+    def waiting(self, path: str, waits: Mapping[str, Any]) -> None:
+        self.put(path, {**self.nodes.get(path, {}), "state": "waiting", "waits": dict(waits)})
+
+    def ended(self, path: str, state: str, at: float, error: Mapping[str, Any] | None = None) -> None:
+        before = self.nodes.get(path, {})
+        kept = {"started": before["started"]} if "started" in before else {}
+        self.put(path, {**kept, "state": state, "ended": at, **({"error": dict(error)} if error else {})})

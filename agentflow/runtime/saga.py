@@ -1,0 +1,106 @@
+"""Compensation: the list of what was done, and its undoing in reverse.
+
+The list lives in the handler's memory and is rebuilt by replay: a step's entry is written before it
+acts, and its outcome, with the time of its completion, comes from the journal. A branch never
+undoes on its own behalf; it hands its entries up, and the owner sorts them all by that time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from agentflow.runtime import steps, templates
+from agentflow.runtime.errors import TemplateError
+from agentflow.runtime.graph import Undo
+from agentflow.types import Json
+
+if TYPE_CHECKING:
+    from agentflow.runtime.flow import Invocation
+
+
+@dataclass(eq=False)
+class Entry:
+    """One effect that has a compensation. JSON, since it crosses invocations.
+
+    `at` is when it completed, in seconds since 1970; None while its outcome is not known.
+    """
+
+    tool: str
+    node: str
+    key: str
+    on: str
+    args: dict[str, Any]  # templates over `scope`
+    scope: dict[str, Any]
+    at: float | None = None
+    unknown: bool = False
+
+    @staticmethod
+    def of(undo: Undo, node: str, key: str, call: Mapping[str, Json], scope: Mapping[str, Any]) -> Entry:
+        kept = {name: scope[name] for name in undo.uses if name in scope}
+        kept.update(args=dict(call), result=scope.get("result") if "result" in undo.uses else None)
+        return Entry(undo.tool.name, node, key, undo.on, dict(undo.args), kept)
+
+    def complete(self, result: Json, at: float) -> None:
+        self.scope["result"] = result
+        self.at = at
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def settle(undo: list[Entry], entry: Entry, outcome: steps.Outcome) -> None:
+    """Takes a step's outcome into its entry, or the entry out of the list where there is nothing to undo."""
+    if "value" in outcome:
+        entry.complete(outcome["value"], outcome["at"])
+        return
+    entry.at = outcome["at"]
+    entry.unknown = outcome["failed"]["unknown"]
+    if entry.on == "completed" and not entry.unknown:
+        undo.remove(entry)
+
+
+async def undo(
+    invocation: Invocation, entries: Sequence[Entry], error: Mapping[str, Json]
+) -> tuple[list[Json], list[Json]]:
+    """Runs the compensations of `entries`, the latest first. Returns what was undone and what could not be.
+
+    Each is one durable step with a key of its own, and goes on through a cancel.
+    """
+    undone: list[Json] = []
+    not_undone: list[Json] = []
+    order = sorted(enumerate(entries), key=lambda item: (item[1].at or 0, item[0]), reverse=True)
+    for _, entry in order:
+        about: dict[str, Json] = {"node": entry.node, "tool": entry.tool, "key": entry.key}
+        problem = await _undo_one(invocation, entry, error)
+        if problem is None:
+            undone.append(about)
+        else:
+            not_undone.append({**about, "error": problem})
+    return undone, not_undone
+
+
+async def _undo_one(invocation: Invocation, entry: Entry, error: Mapping[str, Json]) -> str | None:
+    """Why it could not be undone, or None."""
+    if entry.unknown and entry.on == "completed":
+        return "whether it took effect is not known"
+    tool = invocation.graph.tools.get(entry.tool)
+    if tool is None:
+        return f"this revision has no tool {entry.tool!r}"
+    try:
+        args = templates.value(entry.args, {**entry.scope, "error": dict(error), "__outcomes__": {}})
+    except TemplateError as problem:
+        return str(problem)
+    assert isinstance(args, dict)
+    stop = steps.Stop()
+    future = steps.journaled(
+        invocation.ctx,
+        f"undo {entry.node}",
+        lambda: steps.tool_step(tool, args, f"{entry.key}:undo", tool.retry, stop),
+    )
+    await invocation.outlast(future)
+    outcome = await future
+    invocation.happened(outcome["at"])
+    message: str | None = outcome["failed"]["message"] if "failed" in outcome else None
+    return message

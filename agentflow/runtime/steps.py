@@ -1,0 +1,212 @@
+"""One durable step: the closure that the engine runs at least once and whose outcome it journals.
+
+Tries again happen in here, not in the engine: an engine retry ends the whole attempt and restarts
+every step in flight beside it. Only the outcome is journaled, as
+`{"value": ..., "at": seconds}` or `{"failed": {kind, code, message, told, unknown}, "at": seconds}`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import os
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import restate
+from pydantic_core import PydanticSerializationError, to_jsonable_python
+from restate.exceptions import TerminalError
+
+from agentflow import ToolError
+from agentflow.runtime.errors import ModelUnavailable, NodeError
+from agentflow.runtime.graph import Retry, Tool, milliseconds
+from agentflow.runtime.schema import Mismatch, bind
+from agentflow.types import Json
+
+Outcome = dict[str, Any]
+
+# Tries inside one attempt when the policy names no number; then the engine backs off, and pauses for a person.
+PATIENT = Retry(attempts=3, initial="100ms", max="1s")
+LARGEST = 16 * 1024 * 1024  # bytes of a result; the engine takes messages of 32 MiB
+
+
+class StepUnavailable(Exception):
+    """Handed to the engine, which tries the step again later. Its text is shown in `status`."""
+
+
+@dataclass
+class Stop:
+    """What a handler tells the steps that it has started."""
+
+    no_more_tries: bool = False
+    cut: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class _Cut(Exception):
+    """The try was cut off: by the time limit of its node, or because nobody wants its result."""
+
+
+_SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
+
+
+def mask(text: str) -> str:
+    """`text` without the values of the environment's secrets."""
+    for name, value in os.environ.items():
+        if len(value) >= 8 and _SECRET_NAME.search(name):
+            text = text.replace(value, f"<{name}>")
+    return text
+
+
+def describe(error: BaseException) -> str:
+    """One line for people: what an exception says, and its class where that adds something."""
+    text = str(error).strip() or type(error).__name__
+    return mask(text if isinstance(error, (ToolError, TerminalError)) else f"{type(error).__name__}: {text}")
+
+
+def to_json(value: object) -> Json:
+    """`value` as JSON; dataclasses, pydantic models, enumerations and dates become what they look like.
+
+    Raises ValueError for what is not JSON, NaN, or too large.
+    """
+    try:
+        plain = to_jsonable_python(value, inf_nan_mode="constants")
+        size = len(json.dumps(plain, allow_nan=False))
+    except PydanticSerializationError as error:
+        raise ValueError(f"is not JSON: {error}") from None
+    except ValueError:
+        raise ValueError("is not JSON: it contains NaN or an infinity") from None
+    if size > LARGEST:
+        raise ValueError(f"is {size} bytes as JSON; at most {LARGEST} can be kept")
+    result: Json = plain
+    return result
+
+
+def failure(kind: str, error: BaseException | str, *, code: int = 500, told: bool = False, unknown: bool = False) -> Outcome:
+    text = error if isinstance(error, str) else describe(error)
+    return {
+        "failed": {"kind": kind, "code": code, "message": text, "told": told, "unknown": unknown},
+        "at": time.time(),
+    }
+
+
+async def call(tool: Tool, args: Mapping[str, Json], key: str) -> Json:
+    """Calls the tool's function once, in a thread where it is not async."""
+    try:
+        arguments = bind(tool.function, args, idempotency_key=key)
+    except Mismatch as mismatch:
+        raise NodeError("tool", f"{tool.name}: the arguments do not fit: {mismatch}", code=400) from None
+    if inspect.iscoroutinefunction(tool.function):
+        result = await tool.function(**arguments)
+    else:
+        result = await asyncio.to_thread(tool.function, **arguments)
+    try:
+        return to_json(result)
+    except ValueError as error:  # stays so, however often it is tried
+        raise NodeError("tool", f"the result of {tool.name} {error}") from None
+
+
+async def _bounded(make: Callable[[], Awaitable[Any]], timeout: str | None, stop: Stop) -> Any:
+    """One try, ended by its own time limit or when it is cut off."""
+    if stop.cut.is_set():
+        raise _Cut
+    work = asyncio.ensure_future(make())
+    cut = asyncio.ensure_future(stop.cut.wait())
+    try:
+        seconds = None if timeout is None else milliseconds(timeout) / 1000
+        await asyncio.wait({work, cut}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            return work.result()
+        if cut.done():
+            raise _Cut
+        raise TimeoutError(f"no answer in {timeout}")
+    finally:
+        cut.cancel()
+        work.cancel()
+
+
+async def _pause(seconds: float, stop: Stop) -> None:
+    """Waits between two tries, but no longer than until somebody says stop."""
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0 and not stop.no_more_tries and not stop.cut.is_set():
+        await asyncio.sleep(min(left, 0.05))
+
+
+async def tool_step(tool: Tool, args: Mapping[str, Json], key: str, retry: Retry | None, stop: Stop) -> Outcome:
+    """The durable step of a tool: tries until an outcome is certain, then returns it.
+
+    Raises StepUnavailable, for the engine to go on, when the policy names no number of attempts.
+    """
+    policy = retry or PATIENT
+    bounded = retry is not None and (retry.attempts is not None or retry.within is not None)
+    began = time.monotonic()
+    tries = 0
+    while True:
+        tries += 1
+        try:
+            return {"value": await _bounded(lambda: call(tool, args, key), tool.timeout, stop), "at": time.time()}
+        except _Cut:
+            return failure("timeout", f"{tool.name} was cut off", code=504, unknown=True)
+        except ToolError as error:
+            return failure("tool", error, told=True)
+        except TerminalError as error:
+            return failure("tool", error, code=error.status_code)
+        except NodeError as error:
+            return failure(error.kind, error.message, code=error.code)
+        except Exception as error:
+            last = error
+        kind = "timeout" if isinstance(last, TimeoutError) else "tool"
+        unknown = isinstance(last, (TimeoutError, ConnectionError))
+        spent_all = policy.attempts is not None and tries >= policy.attempts
+        late = policy.within is not None and (time.monotonic() - began) * 1000 >= milliseconds(policy.within)
+        if stop.no_more_tries or (bounded and (spent_all or late)):
+            note = f"{tool.name} failed after {tries} {'try' if tries == 1 else 'tries'}: {describe(last)}"
+            return failure(kind, note, code=504 if kind == "timeout" else 500, unknown=unknown)
+        if not bounded and spent_all:
+            raise StepUnavailable(f"{tool.name}: {describe(last)}") from None
+        after = getattr(last, "retry_after", None)
+        await _pause(after if isinstance(after, (int, float)) else policy.pause(tries), stop)
+
+
+async def model_step(call: Callable[[int], Awaitable[dict[str, Any]]], retry: Retry, stop: Stop) -> Outcome:
+    """The durable step of a model call: `call(attempt)`, attempts counted from 1, tried at most `retry.attempts` times."""
+    attempts = retry.attempts or 1
+    for attempt in range(1, attempts + 1):
+        try:
+            return {"value": await _bounded(lambda: call(attempt), None, stop), "at": time.time()}
+        except _Cut:
+            return failure("model", "the model call was cut off", code=499)
+        except NodeError as error:
+            return failure(error.kind, mask(error.message), code=error.code)
+        except ModelUnavailable as error:
+            last = error
+        if stop.no_more_tries:
+            break
+        if attempt < attempts:
+            await _pause(retry.pause(attempt) if last.retry_after is None else last.retry_after, stop)
+    tries = "1 try" if attempt == 1 else f"{attempt} tries"
+    return failure("model", f"the model did not answer in {tries}: {mask(str(last))}", code=last.code)
+
+
+def journaled(ctx: restate.Context, name: str, closure: Callable[[], Awaitable[Outcome]]) -> restate.RestateDurableFuture[Outcome]:
+    """Starts a closure as a durable step called `name`; its outcome is kept as JSON."""
+
+    async def run() -> Outcome:
+        return await closure()
+
+    return ctx.run_typed(name, run, restate.RunOptions(serde=_JSON))
+
+
+class _JsonSerde(restate.serde.Serde[Outcome]):
+    def serialize(self, obj: Outcome | None) -> bytes:
+        return json.dumps(obj, separators=(",", ":"), allow_nan=False).encode()
+
+    def deserialize(self, buf: bytes) -> Outcome | None:
+        result: Outcome | None = json.loads(buf) if buf else None
+        return result
+
+
+_JSON = _JsonSerde()
