@@ -1,0 +1,303 @@
+"""An agent's turn: a prompt goes in, model calls, tool calls and handoffs happen, an answer that fits comes out.
+
+ADK's LlmAgent asks the model, offers the tools and keeps the conversation. What must survive a crash is asked of
+the run, through `Durable`, and by one coroutine only, the caller's: ADK runs the tool calls of an answer in tasks
+of its own, so the whole batch is done here, between the answer and those tasks, which then only pick up results.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol, cast
+
+from google.adk.agents.invocation_context import InvocationContext
+from google.adk.agents.llm_agent import LlmAgent
+from google.adk.agents.run_config import RunConfig
+from google.adk.events.event import Event
+from google.adk.models.llm_request import LlmRequest
+from google.adk.sessions.in_memory_session_service import InMemorySessionService
+from google.adk.sessions.session import Session
+from google.adk.tools.base_tool import BaseTool
+from google.genai import types
+
+from agentflow.runtime import models, offers, templates
+from agentflow.runtime.answers import Call, Response
+from agentflow.runtime.errors import NodeError
+from agentflow.runtime.graph import Agent, Graph, Retry, Tool
+from agentflow.runtime.replies import TRANSFER, Replies
+from agentflow.runtime.schema import Mismatch, Shape, schema_of
+from agentflow.runtime.signature import signature_of
+from agentflow.types import Json
+
+_MISMATCHES = 2  # how often an answer that does not fit goes back to the model
+_MENDABLE = {"MALFORMED_FUNCTION_CALL", "MODEL_RETURNED_NO_CONTENT", "MAX_TOKENS", "UNEXPECTED_TOOL_CALL"}
+
+
+class ToolCall(NamedTuple):
+    """A call that a model asked for, its arguments known to fit. `address` is unique in the turn and stable."""
+
+    address: str
+    tool: Tool
+    args: Mapping[str, Json]
+
+
+class ToolOutcome(Protocol):
+    """What the model is told: the tool's value, or `error`, from which it may recover."""
+
+    @property
+    def value(self) -> Json: ...
+
+    @property
+    def error(self) -> str | None: ...
+
+
+class Invocation(Protocol):
+    """The invocation that a run belongs to."""
+
+    @property
+    def graph(self) -> Graph: ...
+
+
+class Durable(Protocol):
+    """What a turn needs of the run. Whatever these raise ends the turn and reaches its caller unchanged.
+
+    Addresses are relative to the run's `path`.
+    """
+
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def scope(self) -> Mapping[str, Json]: ...
+
+    @property
+    def replies(self) -> Replies | None: ...
+
+    @property
+    def invocation(self) -> Invocation: ...
+
+    async def model_call(self, address: str, call: Call, retry: Retry) -> Response:
+        """Makes the call durably, counts it, and tries it again on ModelUnavailable, as `retry` says."""
+
+    async def tool_batch(self, calls: Sequence[ToolCall]) -> Sequence[ToolOutcome]:
+        """Runs the calls together, each as one durable step; outcomes in the order of the calls."""
+
+    def count_handoff(self, limit: int | None) -> None:
+        """Counts a handoff; raises the limit's error. `limit` is the agent's own, if it has one."""
+
+
+async def turn(run: Durable, agent: Agent, prompt: str, *, returns: Any = None) -> Json:
+    """The answer of `agent`, or of whom it hands over to, as JSON that fits `returns` (None: text).
+
+    Raises NodeError of kind `output` when the third answer still
+    does not fit, of kind `model` when the model refuses, and whatever the run raises.
+    """
+    return await _Conversation(run, agent, prompt, schema_of(returns)).answer()
+
+
+@dataclass
+class _Conversation:
+    """One history, shared by the agents that hand it to each other; begun afresh for every turn."""
+
+    run: Durable
+    first: Agent
+    prompt: str
+    shape: Shape
+    address: str = ""  # of an agent that is called as a tool: the call's, and a dot
+    session: Session = field(default_factory=lambda: Session(id="turn", app_name="agentflow", user_id="user"))
+    results: dict[str, dict[str, Json]] = field(default_factory=dict)  # by the function call's id
+    counted: int = 0  # model and tool calls so far: their places in the journal
+    asked: dict[str, int] = field(default_factory=dict)  # model calls, by agent
+    target: str | None = None  # who has been handed the conversation
+
+    async def answer(self) -> Json:
+        self._hear(self.prompt)
+        agent, mismatches = self.first, 0
+        while True:
+            last = await self._speak(agent)
+            if self.target is not None:
+                self.run.count_handoff(agent.limits.handoffs)
+                agent, self.target = self.run.invocation.graph.agents[self.target], None
+                continue
+            try:
+                return self.shape.read(_text(last, agent))
+            except Mismatch as mismatch:
+                mismatches += 1
+                if mismatches > _MISMATCHES:
+                    raise _unfit(agent, mismatch) from None
+                self._hear(offers.correction(mismatch, self.shape))
+
+    def _hear(self, text: str) -> None:
+        content = types.Content(role="user", parts=[types.Part(text=text)])
+        self.session.events.append(Event(author="user", content=content))
+
+    async def _speak(self, agent: Agent) -> Event | None:
+        """Lets one agent work until it answers or hands over."""
+        last: Event | None = None
+        adk = self._built(agent)
+        async with aclosing(adk.run_async(self._context(adk))) as events:
+            async for event in events:
+                self.session.events.append(event)
+                last = event
+                if event.get_function_calls():
+                    await self._do(agent, event.get_function_calls())
+        return last
+
+    def _context(self, adk: LlmAgent) -> InvocationContext:
+        return InvocationContext(
+            session_service=InMemorySessionService(),
+            invocation_id="turn",
+            agent=adk,
+            session=self.session,
+            run_config=RunConfig(max_llm_calls=0),  # the run counts, durably
+        )
+
+    def _built(self, agent: Agent) -> LlmAgent:
+        """A fresh ADK agent. It knows no other agents: handing over is a tool of ours, and so is calling one."""
+
+        async def ask(request: LlmRequest) -> Response:
+            return await self._ask(agent, request)
+
+        def instruction(_: object) -> str:  # a provider, so that ADK leaves {braces} alone
+            return offers.instruction(templates.text(agent.instruction, self._seen()), self.shape)
+
+        tools: list[BaseTool] = [_Offered(declaration, self.results) for declaration in self._offered(agent)]
+        return LlmAgent(
+            name=offers.adk_name(agent.name),
+            description=agent.description or "",
+            model=models.DurableModel(agent.model.model, ask),
+            instruction=instruction,
+            tools=cast("list[Any]", tools),
+            generate_content_config=models.settings({**agent.model.generate, **agent.generate}),
+            disallow_transfer_to_parent=True,
+            disallow_transfer_to_peers=True,
+        )
+
+    def _seen(self) -> dict[str, Json]:
+        """What instructions see."""
+        return {name: self.run.scope[name] for name in ("input", "run", "state") if name in self.run.scope}
+
+    def _offered(self, agent: Agent) -> list[types.FunctionDeclaration]:
+        offered = [offers.declaration(tool) for tool in agent.tools]
+        if agent.handoffs:
+            offered.append(offers.handoff([self.run.invocation.graph.agents[name] for name in agent.handoffs]))
+        return offered
+
+    # ------------------------------------------------------------ the model
+
+    async def _ask(self, agent: Agent, request: LlmRequest) -> Response:
+        number = self.asked[agent.name] = self.asked.get(agent.name, 0) + 1
+        if agent.limits.model_calls is not None and number > agent.limits.model_calls:
+            raise NodeError("limit", f"{agent.name}: more than {agent.limits.model_calls} model calls in a turn")
+        if not (agent.tools or agent.handoffs or self.shape.is_text):
+            request.config.response_mime_type = "application/json"
+            request.config.response_json_schema = self.shape.json_schema
+        self.counted += 1
+        ids = str(self.counted)
+
+        async def call(attempt: int) -> Response:
+            if self.run.replies is None:
+                return await models.complete(models.provider(agent.model), request, ids)
+            names, told = self._names(agent), models.answers(request)
+            return await self.run.replies.answer(names, prompt=self.prompt, turn=told, attempt=attempt, ids=ids)
+
+        return await self.run.model_call(f"{self.address}model#{ids}", call, agent.model.retry)
+
+    def _names(self, agent: Agent) -> tuple[str, str]:
+        """Whose replies count: the node's for its own agent; others reached from it have their own first."""
+        own = re.sub(r"\[\d+\]|#\d+", "", self.run.path).rpartition(".")[2]
+        return (own, agent.name) if agent is self.first and not self.address else (agent.name, own)
+
+    # ------------------------------------------------------------ the tools
+
+    async def _do(self, agent: Agent, calls: Sequence[types.FunctionCall]) -> None:
+        """Does the calls of one answer: together when all are single durable steps, else one after the other."""
+        known = {tool.name: tool for tool in agent.tools}
+        ready: list[tuple[str, Tool | Agent, dict[str, Json], str]] = []
+        for call in calls:
+            name, identity, args = call.name or "", call.id or "", cast("dict[str, Json]", call.args or {})
+            if name == TRANSFER and agent.handoffs:
+                self.results[identity] = self._hand_over(agent, args)
+            elif tool := known.get(name):  # ADK itself tells the model of tools that there are not
+                try:
+                    args = offers.checked(tool, args)
+                except Mismatch as mismatch:
+                    self.results[identity] = {"error": offers.wrong_arguments(tool, mismatch)}
+                    continue
+                self.counted += 1
+                ready.append((identity, tool, args, f"{self.address}{name}#{self.counted}"))
+        steps = [ToolCall(at, tool, args) for _, tool, args, at in ready if isinstance(tool, Tool)]
+        if len(steps) == len(ready) and not any(signature_of(s.tool.function).keeps_own_journal for s in steps):
+            outcomes = await self.run.tool_batch(steps) if steps else []
+            for (identity, *_), outcome in zip(ready, outcomes, strict=True):
+                self.results[identity] = _told(outcome)
+            return
+        for identity, tool, args, at in ready:
+            self.results[identity] = await self._do_one(tool, args, at)
+
+    async def _do_one(self, tool: Tool | Agent, args: dict[str, Json], address: str) -> dict[str, Json]:
+        if isinstance(tool, Tool):
+            return _told((await self.run.tool_batch([ToolCall(address, tool, args)]))[0])
+        prompt = offers.as_prompt(tool, args)
+        inner = _Conversation(self.run, tool, prompt, schema_of(tool.returns), f"{address}.")
+        return _result(await inner.answer())
+
+    def _hand_over(self, agent: Agent, args: Mapping[str, Json]) -> dict[str, Json]:
+        name = args.get("agent_name")
+        if name not in agent.handoffs:
+            known = ", ".join(agent.handoffs)
+            return {"error": f"there is no agent {json.dumps(name)} to hand over to: one of {known}"}
+        if self.target is not None:
+            return {"error": f"already handed over to {self.target}"}
+        self.target = cast(str, name)
+        return {"result": f"handed over to {name}"}
+
+
+class _Offered(BaseTool):
+    """A tool as the model sees it. Its result is there before ADK asks for it."""
+
+    def __init__(self, declaration: types.FunctionDeclaration, results: Mapping[str, dict[str, Json]]) -> None:
+        super().__init__(name=declaration.name or "", description=declaration.description or "")
+        self._declaration = declaration
+        self._results = results
+
+    def _get_declaration(self) -> types.FunctionDeclaration:
+        return self._declaration
+
+    async def run_async(self, *, args: dict[str, Any], tool_context: Any) -> dict[str, Json]:
+        result = self._results[tool_context.function_call_id]
+        if self.name == TRANSFER and "error" not in result:
+            tool_context.actions.skip_summarization = True  # ends this agent's part
+        return result
+
+
+def _told(outcome: ToolOutcome) -> dict[str, Json]:
+    if outcome.error is not None:
+        return {"error": outcome.error}
+    return _result(outcome.value)
+
+
+def _result(value: Json) -> dict[str, Json]:
+    return value if isinstance(value, dict) else {"result": value}
+
+
+def _text(last: Event | None, agent: Agent) -> str:
+    """The text of the last event. An answer that holds none is a Mismatch, or an error where it was blocked."""
+    parts = last.content.parts if last and last.content and last.content.parts else []
+    texts = [part.text for part in parts if part.text is not None and not part.thought]
+    if texts:
+        return "".join(texts)
+    reason = re.sub(r"^\w+\.", "", str(last.error_code)) if last and last.error_code else None
+    if reason is not None and reason not in _MENDABLE:
+        message = last.error_message if last else None
+        raise NodeError("model", f"{agent.name}: the model gave no answer: {reason} {message or ''}".strip())
+    raise Mismatch([f"the answer was empty{f' ({reason})' if reason else ''}"])
+
+
+def _unfit(agent: Agent, mismatch: Mismatch) -> NodeError:
+    tries = _MISMATCHES + 1
+    return NodeError("output", f"{agent.name}: {tries} answers, and none fits what it returns: {mismatch}")

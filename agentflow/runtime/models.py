@@ -1,0 +1,110 @@
+"""A model whose calls are durable: an ADK model that wraps another and asks the run for each answer.
+
+The answer goes through the journal as JSON, with the ids of its function calls already in it, so a replay sees
+the same answer under the same ids and the provider is not asked again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from typing import Any, cast
+
+from google.adk.models.base_llm import BaseLlm
+from google.adk.models.llm_request import LlmRequest
+from google.adk.models.llm_response import LlmResponse
+from google.genai import types
+from pydantic import PrivateAttr
+
+from agentflow.runtime.answers import Response
+from agentflow.runtime.errors import ModelRefused, ModelUnavailable
+from agentflow.runtime.graph import Model
+from agentflow.types import Json
+
+
+def _gemini(model: Model) -> BaseLlm:
+    from agentflow.runtime.gemini import (
+        connect,  # the provider's client is slow to import, and needless offline
+    )
+
+    return connect(model)
+
+
+PROVIDERS: dict[str, Callable[[Model], BaseLlm]] = {"gemini-": _gemini}
+"""Who answers for a model, by the beginning of its name."""
+
+
+def provider(model: Model) -> BaseLlm:
+    """The ADK model that talks to the provider. Raises ModelRefused for a name that no provider has."""
+    for beginning, connect in PROVIDERS.items():
+        if model.model.startswith(beginning):
+            return connect(model)
+    known = ", ".join(f"{beginning}*" for beginning in PROVIDERS)
+    raise ModelRefused(f'no provider for model "{model.model}": known are {known}', code=404)
+
+
+def answers(request: LlmRequest) -> int:
+    """How many answers this agent has given in the conversation that the request holds."""
+    return sum(content.role == "model" for content in request.contents)
+
+
+Ask = Callable[[LlmRequest], Awaitable[Response]]
+
+
+class DurableModel(BaseLlm):
+    """Hands each request to `ask`, which answers from the journal or by a durable call."""
+
+    _ask: Ask = PrivateAttr()
+
+    def __init__(self, name: str, ask: Ask) -> None:
+        super().__init__(model=name)
+        self._ask = ask
+
+    async def generate_content_async(
+        self, llm_request: LlmRequest, stream: bool = False
+    ) -> AsyncGenerator[LlmResponse, None]:
+        """Yields one whole answer; there is no streaming through a journal."""
+        response = await self._ask(llm_request)
+        yield LlmResponse.model_validate_json(json.dumps(response))
+
+
+async def complete(inner: BaseLlm, request: LlmRequest, ids: str) -> Response:
+    """Asks the provider once. What it raises is a ModelUnavailable or a ModelRefused, whatever went wrong."""
+    copy = request.model_copy(
+        update={
+            "contents": [content.model_copy() for content in request.contents],
+            "config": request.config.model_copy(),
+        }
+    )
+    last: LlmResponse | None = None
+    try:
+        async for response in inner.generate_content_async(copy, stream=False):
+            last = response
+    except (ModelUnavailable, ModelRefused):
+        raise
+    except Exception as error:  # noqa: BLE001 - a client may raise anything, and none of it may be tried for ever
+        raise ModelRefused(f"the call of {inner.model} failed: {type(error).__name__}: {error}") from None
+    if last is None:
+        raise ModelUnavailable(f"{inner.model} gave no answer")
+    return stamped(last, ids)
+
+
+def stamped(response: LlmResponse, ids: str) -> Response:
+    """The answer as JSON, its function calls numbered. ADK keeps ids with its prefix from the provider."""
+    for number, call in enumerate(response.get_function_calls(), 1):
+        call.id = f"adk-{ids}-{number}"
+    return cast(Response, json.loads(response.model_dump_json(exclude_none=True)))
+
+
+_SETTINGS = {"stop": "stop_sequences"}
+
+
+def settings(generate: Mapping[str, Json]) -> types.GenerateContentConfig:
+    """The language's `generate` as the provider's configuration."""
+    config: dict[str, Any] = {_SETTINGS.get(name, name): value for name, value in generate.items()}
+    budget = config.pop("thinking_budget", None)
+    if isinstance(config.get("stop_sequences"), str):
+        config["stop_sequences"] = [config["stop_sequences"]]
+    if budget is not None:
+        config["thinking_config"] = types.ThinkingConfig(thinking_budget=budget)
+    return types.GenerateContentConfig(**config)

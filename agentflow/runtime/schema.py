@@ -1,0 +1,229 @@
+"""Types at the border to models: their JSON Schema goes out, only what fits comes in.
+
+A `Shape` is a type as a model sees it: what an agent returns. Checking is strict: a boolean is no number, and a
+number stays as it was given (5000, not 5000.0).
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import operator
+import re
+import types as python_types
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    is_typeddict,
+)
+
+import pydantic
+import typing_extensions
+from pydantic_core import ErrorDetails
+
+from agentflow.types import Json
+
+Number = Annotated[
+    int | float,
+    pydantic.Field(strict=True, allow_inf_nan=False),
+    pydantic.WithJsonSchema({"type": "number"}),
+]
+"""Any JSON number, kept as it was given."""
+
+
+class Type(pydantic.BaseModel):
+    """The base of a graph's generated object types: strict, and extra fields are refused."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=())
+
+
+class Mismatch(ValueError):
+    """A value does not fit its type; `problems` says where and what would be right, one line each."""
+
+    permanent = True  # trying again does not help
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+class Shape:
+    """A type, compiled once: `schema_of` keeps them."""
+
+    def __init__(self, hint: Any) -> None:
+        self.hint = hint
+        self.is_text = hint is str
+        adapter = hint if isinstance(hint, pydantic.TypeAdapter) else pydantic.TypeAdapter(adapted(hint))
+        self._adapter: pydantic.TypeAdapter[Any] = adapter
+        self.json_schema: dict[str, Json] = plain_schema(self._adapter.json_schema())
+
+    def check(self, data: Json) -> Json:
+        """The data with defaults filled in. Raises Mismatch."""
+        try:
+            value = self._adapter.validate_json(json.dumps(data, allow_nan=False), strict=True)
+        except pydantic.ValidationError as error:
+            raise Mismatch(problems(error, data)) from None
+        except ValueError:
+            raise Mismatch(["at $: not a finite number"]) from None
+        return cast(Json, self._adapter.dump_python(value, mode="json"))
+
+    def read(self, answer: str) -> Json:
+        """The value in a model's answer: plain text for a string, else JSON, bare, fenced or amid prose."""
+        if self.is_text:
+            return answer
+        first: Mismatch | None = None
+        for data in _candidates(answer):
+            try:
+                return self.check(data)
+            except Mismatch as mismatch:
+                first = first or mismatch
+        raise first or Mismatch(["at $: not JSON"])
+
+
+@functools.lru_cache(maxsize=1024)
+def _cached(hint: Any) -> Shape:
+    return Shape(hint)
+
+
+def schema_of(hint: Any) -> Shape:
+    """The shape of a type: a class, `list[T]`, `Literal`, `T | None`, `Any`, or a TypeAdapter. None is text."""
+    try:
+        return _cached(str if hint is None else hint)
+    except TypeError:  # not hashable
+        return Shape(hint)
+
+
+def read(hint: Any, body: bytes) -> Json:
+    """JSON from outside, which must fit the type. Raises Mismatch, also for what is not JSON; no body is {}."""
+    try:
+        data = json.loads(body, parse_constant=_refused) if body.strip() else {}
+    except (ValueError, RecursionError) as error:
+        raise Mismatch([f"not JSON: {error}"]) from None
+    return schema_of(hint).check(data)
+
+
+def bind(function: Callable[..., Any], args: Mapping[str, Json], *, idempotency_key: str) -> dict[str, Any]:
+    """The keyword arguments for a call of a tool's function, its key among them if it takes one. Raises Mismatch."""
+    from agentflow.runtime.signature import signature_of  # it builds on this module
+
+    signature = signature_of(function)
+    arguments = signature.bind(args)
+    return {**arguments, "idempotency_key": idempotency_key} if signature.takes_key else arguments
+
+
+def _candidates(answer: str) -> Iterator[Json]:
+    """What the answer may mean, the likeliest first; the bare text last, for enumerations and optional text."""
+    text = answer.strip()
+    fenced = re.findall(r"```[a-zA-Z]*[ \t]*\n(.*?)```", text, re.DOTALL)
+    opening = re.search(r"[{\[]", text)
+    embedded = [text[opening.start() :]] if opening else []
+    for index, source in enumerate([text, *reversed(fenced), *embedded]):
+        try:
+            if index > len(fenced):
+                yield json.JSONDecoder(parse_constant=_refused).raw_decode(source)[0]
+            else:
+                yield json.loads(source, parse_constant=_refused)
+        except (ValueError, RecursionError):
+            continue
+    yield text
+
+
+def _refused(constant: str) -> Json:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def problems(error: pydantic.ValidationError, data: Json) -> list[str]:
+    """One line a problem: where it is, as a JSON path, what is wrong and what would be right."""
+    lines = [_line(detail, data) for detail in error.errors(include_url=False, include_context=False)]
+    return list(dict.fromkeys(lines))[:20]
+
+
+def _line(detail: ErrorDetails, data: Json) -> str:
+    path = _path(detail["loc"], data, detail["type"])
+    if detail["type"] == "extra_forbidden":
+        return f"at {path}: there is no such field"
+    if detail["type"] == "missing":
+        return f"at {path}: missing"
+    message = detail["msg"][:1].lower() + detail["msg"][1:]
+    given = json.dumps(detail["input"], ensure_ascii=False, default=str)
+    return f"at {path}: {message}, not {given if len(given) <= 80 else given[:77] + '...'}"
+
+
+def _path(location: tuple[int | str, ...], data: Json, kind: str) -> str:
+    """The location without what pydantic adds: tags of unions and names of validators are not in the data."""
+    path, here = "$", data
+    for position, step in enumerate(location):
+        last = position == len(location) - 1
+        if isinstance(here, dict) and isinstance(step, str) and (step in here or (last and kind == "missing")):
+            path, here = f"{path}.{step}", here.get(step)
+        elif isinstance(here, list) and isinstance(step, int) and step < len(here):
+            path, here = f"{path}[{step}]", here[step]
+    return path
+
+
+def adapted(hint: Any) -> Any:
+    """The hint with numbers kept as given, and with TypedDict classes that pydantic reads on Python 3.11 too."""
+    if hint is float:
+        return Number
+    if is_typeddict(hint):
+        return _typed_dict(hint)
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is None or origin is Literal or not arguments:
+        return hint
+    if origin is Annotated:
+        return Annotated[(adapted(arguments[0]), *arguments[1:])]
+    inner = tuple(adapted(argument) for argument in arguments)
+    if origin in (Union, python_types.UnionType):
+        return functools.reduce(operator.or_, inner)
+    if origin in (list, dict, set, frozenset, tuple):
+        return origin[inner]
+    return hint
+
+
+def _typed_dict(hint: Any) -> Any:
+    hints = typing_extensions.get_type_hints(hint, include_extras=True)
+    required = hint.__required_keys__
+    fields = {
+        name: adapted(field) if name in required else typing_extensions.NotRequired[adapted(field)]
+        for name, field in ((name, _unmarked(field)) for name, field in hints.items())
+    }
+    return typing_extensions.TypedDict(hint.__name__, fields)  # type: ignore[operator]  # made from the user's class
+
+
+def _unmarked(hint: Any) -> Any:
+    marks = (typing.Required, typing.NotRequired, typing_extensions.Required, typing_extensions.NotRequired)
+    return get_args(hint)[0] if get_origin(hint) in marks else hint
+
+
+_DROPPED = {"title", "pattern", "maxLength", "minLength", "uniqueItems", "discriminator", "exclusiveMinimum"}
+_NAMED = {"properties", "$defs"}
+
+
+def plain_schema(schema: Any) -> dict[str, Json]:
+    """The part of JSON Schema that every provider reads: what it leaves out is still checked on the way in."""
+    return cast("dict[str, Json]", _plain(schema))
+
+
+def _plain(schema: Any) -> Json:
+    if isinstance(schema, list):
+        return [_plain(item) for item in schema]
+    if not isinstance(schema, dict):
+        return cast(Json, schema)
+    plain: dict[str, Json] = {}
+    for key, value in schema.items():
+        if key in _NAMED:
+            plain[key] = {name: _plain(item) for name, item in value.items()}
+        elif key == "const":
+            plain["enum"] = [value]
+        elif key in ("enum", "default", "required"):
+            plain[key] = value
+        elif key not in _DROPPED:
+            plain[key] = _plain(value)
+    return plain
