@@ -8,7 +8,9 @@ of its own, so the whole batch is done here, between the answer and those tasks,
 from __future__ import annotations
 
 import json
+import logging
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -29,9 +31,11 @@ from agentflow.runtime.answers import Call, Response
 from agentflow.runtime.errors import NodeError
 from agentflow.runtime.graph import Agent, Graph, Retry, Tool
 from agentflow.runtime.replies import TRANSFER, Replies
-from agentflow.runtime.schema import Mismatch, Shape, schema_of
+from agentflow.runtime.schema import Mismatch, Shape, shape_of
 from agentflow.runtime.signature import signature_of
 from agentflow.types import Json
+
+logging.getLogger("google_adk").setLevel(logging.ERROR)  # what it warns of, the model or the run is told
 
 _MISMATCHES = 2  # how often an answer that does not fit goes back to the model
 _MENDABLE = {"MALFORMED_FUNCTION_CALL", "MODEL_RETURNED_NO_CONTENT", "MAX_TOKENS", "UNEXPECTED_TOOL_CALL"}
@@ -96,7 +100,7 @@ async def turn(run: Durable, agent: Agent, prompt: str, *, returns: Any = None) 
     Raises NodeError of kind `output` when the third answer still
     does not fit, of kind `model` when the model refuses, and whatever the run raises.
     """
-    return await _Conversation(run, agent, prompt, schema_of(returns)).answer()
+    return await _Conversation(run, agent, prompt, shape_of(returns)).answer()
 
 
 @dataclass
@@ -153,7 +157,7 @@ class _Conversation:
             invocation_id="turn",
             agent=adk,
             session=self.session,
-            run_config=RunConfig(max_llm_calls=0),  # the run counts, durably
+            run_config=RunConfig(max_llm_calls=sys.maxsize - 1),  # the run counts, durably
         )
 
     def _built(self, agent: Agent) -> LlmAgent:
@@ -243,7 +247,7 @@ class _Conversation:
         if isinstance(tool, Tool):
             return _told((await self.run.tool_batch([ToolCall(address, tool, args)]))[0])
         prompt = offers.as_prompt(tool, args)
-        inner = _Conversation(self.run, tool, prompt, schema_of(tool.returns), f"{address}.")
+        inner = _Conversation(self.run, tool, prompt, shape_of(tool.returns), f"{address}.")
         return _result(await inner.answer())
 
     def _hand_over(self, agent: Agent, args: Mapping[str, Json]) -> dict[str, Json]:

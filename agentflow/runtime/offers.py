@@ -9,7 +9,7 @@ from google.genai import types
 
 from agentflow.runtime.graph import Agent, Tool
 from agentflow.runtime.replies import TRANSFER
-from agentflow.runtime.schema import Mismatch, Shape, schema_of
+from agentflow.runtime.schema import Mismatch, Shape, shape_of
 from agentflow.runtime.signature import signature_of
 from agentflow.types import Json
 
@@ -51,12 +51,12 @@ def _wraps(agent: Agent) -> str | None:
     """The name of the one argument that stands for an input that is no object; None where its fields do."""
     if agent.input is None:
         return "message"
-    schema = schema_of(agent.input).json_schema
+    schema = shape_of(agent.input).json_schema
     return None if schema.get("type") == "object" or "$ref" in schema else "input"
 
 
 def _input_schema(agent: Agent) -> dict[str, Json]:
-    schema, name = schema_of(agent.input).json_schema, _wraps(agent)
+    schema, name = shape_of(agent.input).json_schema, _wraps(agent)
     return schema if name is None else {"type": "object", "properties": {name: schema}, "required": [name]}
 
 
@@ -78,11 +78,11 @@ def checked(tool: Tool | Agent, args: Mapping[str, Json]) -> dict[str, Json]:
         return signature_of(tool.function).check(args)
     name = _wraps(tool)
     if name is None:
-        schema_of(tool.input).check(dict(args))
+        shape_of(tool.input).check(dict(args))
     elif set(args) != {name}:
         raise Mismatch([f"expected one argument, {name}"])
     else:
-        schema_of(tool.input).check(args[name])
+        shape_of(tool.input).check(args[name])
     return dict(args)
 
 

@@ -55,7 +55,7 @@ class Mismatch(ValueError):
 
 
 class Shape:
-    """A type, compiled once: `schema_of` keeps them."""
+    """A type, compiled once: `shape_of` keeps them."""
 
     def __init__(self, hint: Any) -> None:
         self.hint = hint
@@ -92,12 +92,17 @@ def _cached(hint: Any) -> Shape:
     return Shape(hint)
 
 
-def schema_of(hint: Any) -> Shape:
+def shape_of(hint: Any) -> Shape:
     """The shape of a type: a class, `list[T]`, `Literal`, `T | None`, `Any`, or a TypeAdapter. None is text."""
     try:
         return _cached(str if hint is None else hint)
     except TypeError:  # not hashable
         return Shape(hint)
+
+
+def schema_of(hint: Any) -> dict[str, Json]:
+    """The JSON Schema of a type."""
+    return shape_of(hint).json_schema
 
 
 def read(hint: Any, body: bytes) -> Json:
@@ -106,7 +111,7 @@ def read(hint: Any, body: bytes) -> Json:
         data = json.loads(body, parse_constant=_refused) if body.strip() else {}
     except (ValueError, RecursionError) as error:
         raise Mismatch([f"not JSON: {error}"]) from None
-    return schema_of(hint).check(data)
+    return shape_of(hint).check(data)
 
 
 def bind(function: Callable[..., Any], args: Mapping[str, Json], *, idempotency_key: str) -> dict[str, Any]:
