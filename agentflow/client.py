@@ -38,7 +38,8 @@ class Answer:
     body: bytes
 
     def json(self) -> Json:
-        return json.loads(self.body) if self.body else None  # type: ignore[no-any-return]  # what JSON is
+        data: Json = json.loads(self.body) if self.body else None
+        return data
 
     def checked(self) -> Json:
         """The body, or `Refused` with the message that the server gave."""
@@ -138,7 +139,6 @@ class Ingress:
         """Wait for the run's end; the answer is its output, or its error."""
         return request("GET", self.url + path("restate", "invocation", invocation, "attach"), timeout=timeout)
 
-    def ask(self, service: str, key: str, handler: str, data: Json = None) -> Json:
-        """Call a handler of a workflow or object; errors are raised as `Refused`."""
-        body = b"null" if data is None else data
-        return request("POST", self.url + path(service, key, handler), body).checked()
+    def ask(self, service: str, key: str, handler: str, data: Json = None, timeout: float = 10.0) -> Json:
+        """Call a handler of a workflow or object, without a body where `data` is None. Raises `Refused`."""
+        return request("POST", self.url + path(service, key, handler), data, timeout=timeout).checked()

@@ -42,7 +42,7 @@ def main() -> None:
             os.environ.setdefault(f"AGENTFLOW_REPLIES_{revision['graph'].upper()}", revision["replies"])
         try:
             applications[revision["hash"]] = _load(revision)
-        except BaseException as error:  # a tool may even call exit() when it is imported
+        except (Exception, SystemExit) as error:  # a module may even call exit() when it is imported
             traceback.print_exc()
             failed[revision["hash"]] = describe(error, Path(revision["root"]))
     with os.fdopen(report, "w") as out:
@@ -120,7 +120,7 @@ async def _serve(listening: int, application: Application) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         install_shutdown_hook(asyncio.get_running_loop(), stop.set, number)
-    await serve(application, config, shutdown_trigger=stop.wait)  # type: ignore[arg-type]  # ASGI by structure
+    await serve(application, config, shutdown_trigger=stop.wait)
 
 
 if __name__ == "__main__":

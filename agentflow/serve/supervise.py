@@ -155,7 +155,9 @@ class Supervisor:
         failed: dict[str, str] = json.loads(line)["failed"]
         for revision in self._loaded:
             if revision.hash in failed and revision not in self._served:
-                say(f"{revision.graph} revision {revision.hash} cannot be loaded, its runs wait: {failed[revision.hash]}")
+                say(
+                    f"{revision.graph} revision {revision.hash} cannot be loaded, its runs wait: {failed[revision.hash]}"
+                )
         return failed
 
     def _service_environment(self) -> dict[str, str]:
@@ -231,7 +233,11 @@ def _engine(settings: Settings) -> Engine | None:
     host = settings.host
     taken = [
         ports.check_free(host, port, f"--{name}-port")
-        for name, port in (("ingress", settings.ingress_port), ("admin", settings.admin_port), ("node", settings.node_port))
+        for name, port in (
+            ("ingress", settings.ingress_port),
+            ("admin", settings.admin_port),
+            ("node", settings.node_port),
+        )
     ]
     return Engine(settings.binary, settings.data_dir / "engine", host, *taken)
 

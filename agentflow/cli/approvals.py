@@ -1,0 +1,59 @@
+"""`agentflow approvals`: what waits for a person, on all graphs of the server."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from agentflow.cli.connection import add_admin, admin, talks_to_server
+from agentflow.serve.admin import Admin
+from agentflow.types import Json
+
+FIELDS = ("id", "graph", "key", "node", "message", "arguments", "approvers", "deadline")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.description = "List the approvals that are open."
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+    add_admin(parser)
+
+
+@talks_to_server
+def main(args: argparse.Namespace) -> int:
+    gates = open_gates(admin(args))
+    if args.format == "json":
+        print(json.dumps(gates, indent=2, ensure_ascii=False))
+        return 0
+    for gate in gates:
+        print(_text(gate))
+    if not gates:
+        print("nothing waits for approval")
+    return 0
+
+
+def open_gates(server: Admin) -> list[dict[str, Json]]:
+    """The gates that wait for a decision, by id."""
+    rows = server.query(
+        "select value_utf8 from state where service_name like '%.approvals' and key = 'gate' order by service_key"
+    )
+    gates = [json.loads(str(row["value_utf8"])) for row in rows]
+    return [
+        {field: gate.get(field) for field in (*FIELDS, "form")}
+        for gate in sorted(gates, key=lambda gate: str(gate.get("id")))
+        if gate.get("state") == "open"
+    ]
+
+
+def _text(gate: dict[str, Json]) -> str:
+    approvers = gate["approvers"]
+    asked = ", ".join(str(name) for name in approvers) if isinstance(approvers, list) else str(approvers)
+    lines = [str(gate["id"]), f"  {gate['message']}", f"  asked: {asked}"]
+    if gate["arguments"] is not None:
+        lines.append(f"  arguments: {json.dumps(gate['arguments'], ensure_ascii=False)}")
+    if gate["deadline"] is not None:
+        lines.append(f"  until: {gate['deadline']}")
+    form = gate["form"]
+    fields = form.get("properties") if isinstance(form, dict) else None
+    if isinstance(fields, dict):
+        lines.append(f"  form: {', '.join(fields)}")
+    return "\n".join(lines)
