@@ -42,7 +42,7 @@ def main() -> None:
             os.environ.setdefault(f"AGENTFLOW_REPLIES_{revision['graph'].upper()}", revision["replies"])
         try:
             applications[revision["hash"]] = _load(revision)
-        except (Exception, SystemExit) as error:  # a module may even call exit() when it is imported
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # what a user's module does when imported is theirs
             traceback.print_exc()
             failed[revision["hash"]] = describe(error, Path(revision["root"]))
     with os.fdopen(report, "w") as out:
