@@ -107,7 +107,7 @@ def _unique(value: Found, case_sensitive: Found = False, attribute: Found = None
 def _extreme(value: Found, case_sensitive: Found, attribute: Found, which: Callable[..., Any], name: str) -> Found:
     found = list_of(value)
     keys = _order(_picked(value, attribute), case_sensitive)
-    return found[which(range(len(found)), key=keys.__getitem__)] if found else Missing(name, "the list is empty")
+    return found[which(range(len(found)), key=keys.__getitem__)] if found else Missing(name, "the list is empty", True)
 
 
 def _min(value: Found, case_sensitive: Found = False, attribute: Found = None) -> Found:
@@ -119,11 +119,11 @@ def _max(value: Found, case_sensitive: Found = False, attribute: Found = None) -
 
 
 def _first(value: Found) -> Found:
-    return next(iter(items_of(value)), Missing("the first", "there is none"))
+    return next(iter(items_of(value)), Missing("the first", "there is none", True))
 
 
 def _last(value: Found) -> Found:
-    return next(reversed(items_of(value)), Missing("the last", "there is none"))
+    return next(reversed(items_of(value)), Missing("the last", "there is none", True))
 
 
 def _reverse(value: Found) -> Json:
@@ -230,8 +230,9 @@ def _round(value: Found, precision: Found = 0, method: Found = "common") -> Json
         raise Unusable("so many places cannot be rounded to")
     if method == "common":
         return round(found) if places == 0 else round(found, places)
-    scaled = math.ceil(found * 10**places) if method == "ceil" else math.floor(found * 10**places)
-    return scaled if places == 0 else scaled / 10**places
+    scale = 10.0**places
+    scaled = math.ceil(found * scale) if method == "ceil" else math.floor(found * scale)
+    return scaled if places == 0 else scaled / scale
 
 
 def _abs(value: Found) -> Json:

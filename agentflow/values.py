@@ -20,10 +20,14 @@ class Unusable(Exception):
 
 @dataclass(frozen=True)
 class Missing:
-    """Nothing is there: `name` as the template spells it, and what is known of the reason."""
+    """Nothing is there: `name` as the template spells it, and what is known of the reason.
+
+    What may well be missing (the first of a list) is `expected` to be so: it counts as null where null is allowed.
+    """
 
     name: str
     reason: str = ""
+    expected: bool = False
 
     def __str__(self) -> str:
         return f"{self.name} is missing" + (f" ({self.reason})" if self.reason else "")
@@ -122,7 +126,7 @@ def field(value: Found, name: str, what: str) -> Found:
     if isinstance(value, dict):
         return value[name] if name in value else Missing(what)
     if isinstance(value, Missing):
-        return Missing(what, value.reason or f"{value.name} is missing")
+        return Missing(what, f"{value.name} is missing" + (f": {value.reason}" if value.reason else ""))
     return Missing(what, "its owner is null" if value is None else f"it is looked for in {kind(value)}")
 
 
@@ -132,7 +136,7 @@ def item(value: Found, key: Found, what: str) -> Found:
     if isinstance(key, bool) or not isinstance(key, int):
         raise Unusable(f"{kind(key)} is no key: a list takes a whole number, an object text")
     if isinstance(value, list | str):
-        return value[key] if -len(value) <= key < len(value) else Missing(what, f"there are {len(value)}")
+        return value[key] if -len(value) <= key < len(value) else Missing(what, f"there are {len(value)}", True)
     return field(value, str(key), what) if not isinstance(value, dict) else Missing(what)
 
 
@@ -174,3 +178,8 @@ def present(value: Found) -> Json:
     if isinstance(value, Missing):
         raise Unusable(str(value))
     return value
+
+
+def settled(value: Found) -> Json:
+    """The value where null is allowed; what is missing unexpectedly has been misspelt, or was to be dealt with."""
+    return None if isinstance(value, Missing) and value.expected else present(value)

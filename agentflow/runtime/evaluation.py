@@ -26,6 +26,7 @@ from agentflow.values import (
     number,
     present,
     same,
+    settled,
     show,
 )
 
@@ -68,7 +69,7 @@ def compiled(of: Expression) -> Evaluation:
             return _slice(of)
         case syntax.ListLiteral(items=items):
             each_of = tuple(map(compiled, items))
-            return lambda scope: [present(each(scope)) for each in each_of]
+            return lambda scope: [settled(each(scope)) for each in each_of]
         case syntax.Unary(op=op, of=inside_of):
             inside, what = compiled(inside_of), spelled(inside_of)
             sign = -1 if op == "-" else 1
@@ -182,11 +183,10 @@ def _compare(of: syntax.Compare) -> Evaluation:
     first = compiled(of.first)
     rest = [(COMPARISONS[op], compiled(right)) for op, right in of.rest]
 
-    # Null compares as null; what is not there at all has been misspelt, or should have been dealt with.
     def evaluate(scope: Scope) -> Found:
-        left = present(first(scope))
+        left = settled(first(scope))
         for compare, right in rest:
-            other = present(right(scope))
+            other = settled(right(scope))
             if not compare(left, other):
                 return False
             left = other
@@ -210,9 +210,9 @@ def _filtered(of: syntax.Filtered) -> Evaluation:
                 return value
         else:
             present(value)
-        given_args = [present(arg(scope)) for arg in args]
-        result = function(value, *given_args, **{name: present(arg(scope)) for name, arg in named})
-        return Missing(f"{what} | {of.name}", result.reason) if isinstance(result, Missing) else result
+        given_args = [settled(arg(scope)) for arg in args]
+        result = function(value, *given_args, **{name: settled(arg(scope)) for name, arg in named})
+        return Missing(f"{what} | {of.name}", result.reason, result.expected) if isinstance(result, Missing) else result
 
     return evaluate
 
@@ -229,4 +229,4 @@ def _tested(of: syntax.Tested) -> Evaluation:
         return evaluate
     inside, test = compiled(of.of), TESTS[of.name]
     args = tuple(map(compiled, of.args))
-    return lambda scope: test(inside(scope), *[present(arg(scope)) for arg in args])
+    return lambda scope: test(inside(scope), *[settled(arg(scope)) for arg in args])

@@ -16,7 +16,7 @@ from agentflow.runtime.errors import TemplateError
 from agentflow.runtime.evaluation import Scope, as_text, compiled
 from agentflow.syntax import Part, SyntaxProblem
 from agentflow.types import Json
-from agentflow.values import LONGEST, Found, Missing, Unusable, show
+from agentflow.values import LONGEST, Found, Missing, Unusable, settled, show
 
 OUTCOMES = "__outcomes__"
 
@@ -69,11 +69,9 @@ def _string(data: str, scope: Mapping[str, Json]) -> Json:
 
 
 def _json(found: Found) -> Json:
-    if isinstance(found, Missing):
-        raise Unusable(str(found))
     if isinstance(found, float):
         show(found)  # not a number, infinite: no JSON
-    return found
+    return settled(found)
 
 
 def _error(error: Exception) -> TemplateError:
