@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from agentflow.nodes.kind import Child, Template
+from agentflow.diagnostics import Diagnostic
+from agentflow.nodes import arguments
+from agentflow.nodes.kind import Child, Context, Template
 from agentflow.nodes.registry import KINDS
 from agentflow.spec.model import GraphSpec, NodeSpec, UndoSpec
+from agentflow.spec.tools import check_undo
 from agentflow.tools.signature import Signature
 from agentflow.types import ANY, BOOLEAN, INTEGER, STRING, Enumeration, Field, Nullable, Object, Type
 
@@ -48,33 +51,12 @@ def undo_templates(undo: UndoSpec, graph: GraphSpec, called: Signature | None) -
     """The arguments of a compensation, which see those of the call and its result."""
     result = called.returns if called else ANY
     extra: dict[str, Type] = {
-        "args": arguments_type(called) if called else ANY,
-        "result": Nullable(result) if undo.on == "attempted" else result,
+        "args": arguments.object_type(called),
+        "result": Nullable(result) if undo.on == "attempted" and result != ANY else result,
         "error": ERROR,
     }
     tool = graph.tools.get(undo.tool)
-    yield from argument_templates(undo.args, (*undo.path, "with"), tool.signature if tool else None, extra)
-
-
-def argument_templates(
-    args: object, path: tuple[str | int, ...], signature: Signature | None, extra: dict[str, Type] | None = None
-) -> Iterator[Template]:
-    """One template an argument, each with the type that its parameter takes."""
-    if not isinstance(args, dict):
-        return
-    for name, data in args.items():
-        parameter = signature.parameter(name) if signature else None
-        expected = parameter.type if parameter else ANY
-        if parameter and not parameter.required and not isinstance(expected, Nullable):
-            expected = Nullable(expected)
-        yield Template((*path, name), "value", data, extra or {}, expected)
-
-
-def arguments_type(signature: Signature) -> Type:
-    """The arguments of a call, as the object that `args` is."""
-    if signature.open:
-        return ANY
-    return Object(tuple(Field(p.name, p.type, optional=not p.required) for p in signature.parameters))
+    yield from arguments.templates(undo.args, (*undo.path, "with"), tool.signature if tool else None, extra)
 
 
 def called_signature(node: NodeSpec, graph: GraphSpec) -> Signature | None:
@@ -82,6 +64,14 @@ def called_signature(node: NodeSpec, graph: GraphSpec) -> Signature | None:
     name = KINDS[node.kind].called_tool(node)
     tool = graph.tools.get(name) if name else None
     return tool.signature if tool else None
+
+
+def check(node: NodeSpec, context: Context) -> Iterator[Diagnostic]:
+    """What is wrong with a node by itself: what its kind knows, and its compensation."""
+    graph = context.graph
+    yield from KINDS[node.kind].check(node, context)
+    if node.compensate is not None:
+        yield from check_undo(node.compensate, graph.tools, graph.broken, graph.source)
 
 
 def children(node: NodeSpec) -> Iterator[Child]:

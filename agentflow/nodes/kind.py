@@ -5,15 +5,16 @@ The rest of the compiler walks `templates` and `children` and knows no kinds.
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Generic, Literal, Protocol, TypeVar
 
 from agentflow import ir
 from agentflow.diagnostics import Diagnostic, Path
 from agentflow.spec.model import BlockSpec, Body, GraphSpec, NodeSpec
-from agentflow.types import ANY, Json, Type
+from agentflow.types import ANY, NULL, Json, Nullable, Type, Union
 
 if TYPE_CHECKING:
     from agentflow.spec.reader import Reader
@@ -53,6 +54,15 @@ class Child:
     extra: Mapping[str, Type] = field(default_factory=dict)
     guard: Guard | None = None
     runs: Literal["always", "maybe"] = "always"  # maybe: only if its case is chosen, if its node fails
+
+
+class Nodes(Protocol):
+    """Reads the nodes inside a node."""
+
+    def node(self, path: Path, name: str, data: Json) -> NodeSpec: ...
+
+    def block(self, reader: Reader, key: str) -> BlockSpec:
+        """The nodes under `nodes` or `steps` of a mapping, and its `output`."""
 
 
 class Context(Protocol):
@@ -107,7 +117,7 @@ class Kind(ABC, Generic[B]):
         return node.body
 
     @abstractmethod
-    def parse(self, reader: Reader) -> B | None:
+    def parse(self, reader: Reader, nodes: Nodes) -> B | None:
         """Reads the verb and its keys; what is wrong goes to the reader. None: nothing can be made of it."""
 
     def templates(self, node: NodeSpec, graph: GraphSpec) -> Iterator[Template]:
@@ -132,3 +142,23 @@ class Kind(ABC, Generic[B]):
 
     @abstractmethod
     def lower(self, node: NodeSpec, context: Lowering) -> ir.Op: ...
+
+
+def union(types: Iterable[Type]) -> Type:
+    """One of several types; null in one of them makes the whole nullable, and `any` makes it `any`."""
+    flat: list[Type] = []
+    nullable = False
+    for type in types:
+        bare = type.of if isinstance(type, Nullable) else type
+        nullable = nullable or bare is not type or bare == NULL
+        flat += bare.of if isinstance(bare, Union) else () if bare == NULL else (bare,)
+    distinct = tuple(dict.fromkeys(flat))
+    if not distinct:
+        return NULL
+    one = ANY if ANY in distinct else distinct[0] if len(distinct) == 1 else Union(distinct)
+    return Nullable(one) if nullable and one != ANY else one
+
+
+def expression_text(data: str | int | bool) -> str:
+    """An expression as text, where it may be a literal of YAML."""
+    return data if isinstance(data, str) else json.dumps(data)

@@ -12,6 +12,7 @@ from agentflow.nodes.kind import Kind
 from agentflow.nodes.parallel import ParallelKind
 from agentflow.nodes.switch import SwitchKind
 from agentflow.nodes.tool import ToolKind
+from agentflow.nodes.unread import UnreadKind
 from agentflow.nodes.value import ValueKind
 
 KINDS: dict[str, Kind[Any]] = {  # Any: each kind has its own body, and only the kind itself looks into it
@@ -26,8 +27,10 @@ KINDS: dict[str, Kind[Any]] = {  # Any: each kind has its own body, and only the
         StepsKind(),
         ValueKind(),
         FailKind(),
+        UnreadKind(),
     )
 }
 
+VERBS = tuple(verb for verb in KINDS if verb)
 LATER = ("ask", "for_each", "loop", "wait", "event", "graph", "service", "emit", "set")
 """Verbs of the language that are not supported yet."""

@@ -78,8 +78,14 @@ class AgentSpec:
     limits: ir.Limits
 
 
+@dataclass(frozen=True)
 class Body:
     """What a node's own kind has read; each kind has its own."""
+
+
+@dataclass(frozen=True)
+class Unread(Body):
+    """Nothing could be made of the node; why has been reported. Its name stands, so that no more goes wrong."""
 
 
 @dataclass(frozen=True)

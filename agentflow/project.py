@@ -1,0 +1,36 @@
+"""Where things are: the graph that a name means, the project it belongs to, and what the project allows."""
+
+from __future__ import annotations
+
+import functools
+import tomllib
+from pathlib import Path
+
+
+def find_graph(argument: str) -> Path:
+    """The file of a GRAPH argument: a name is `graphs/NAME.yaml` under the current folder, a path is a path."""
+    path = Path(argument)
+    if path.suffix in (".yaml", ".yml") or len(path.parts) != 1 or path.exists():
+        return path
+    return Path("graphs") / f"{argument}.yaml"
+
+
+def project_root(graph: Path) -> Path:
+    """The nearest folder above a graph that holds `pyproject.toml` or `tools/`, else the graph's own."""
+    folder = graph.absolute().parent
+    for candidate in (folder, *folder.parents):
+        if (candidate / "pyproject.toml").is_file() or (candidate / "tools").is_dir():
+            return candidate
+    return folder
+
+
+@functools.lru_cache(maxsize=16)
+def allowed_modules(root: Path) -> tuple[str, ...]:
+    """Packages whose functions may be tools: `tools`, and `modules` of `[tool.agentflow]` in `pyproject.toml`."""
+    try:
+        settings = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ("tools",)
+    section = settings.get("tool", {}).get("agentflow", {})
+    modules = section.get("modules", []) if isinstance(section, dict) else []
+    return ("tools", *(m for m in modules if isinstance(m, str))) if isinstance(modules, list) else ("tools",)

@@ -1,0 +1,111 @@
+"""`tools:` of a graph: of the kinds of tools, functions of Python so far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+from agentflow.diagnostics import Diagnostic, Path, quoted
+from agentflow.nodes import arguments
+from agentflow.source import Source
+from agentflow.spec.model import PythonToolSpec, UndoSpec
+from agentflow.spec.names import bad_name
+from agentflow.spec.reader import Reader
+from agentflow.spec.settings import read_retry, read_undo
+from agentflow.tools.python import Problem, signature
+
+KINDS = ("python",)
+LATER_KINDS = ("http", "openapi", "mcp", "command", "graph", "service", "approval", "ask", "parallel")
+EFFECTS = ("read", "write", "dangerous")
+COMMON = ("description", "effect", "retry", "timeout", "compensate")
+
+
+def read_tools(reader: Reader) -> tuple[dict[str, PythonToolSpec], frozenset[str]]:
+    """The tools, and the names of those of which nothing can be made."""
+    found: dict[str, PythonToolSpec] = {}
+    broken: set[str] = set()
+    for name, data in reader.entries("tools").items():
+        path = reader.at("tools", name)
+        if problem := bad_name(name, "a tool"):
+            reader.error("bad-name", problem[0], path, key=True, help=problem[1])
+        inner = reader.reading.reader(path, data, f"the tool {quoted(name)}")
+        tool = _tool(inner, name) if inner is not None else None
+        if tool is None:
+            broken.add(name)
+        else:
+            found[name] = tool
+    return found, frozenset(broken)
+
+
+def _tool(reader: Reader, name: str) -> PythonToolSpec | None:
+    kinds = [kind for kind in (*KINDS, *LATER_KINDS) if reader.has(kind)]
+    if len(kinds) > 1:
+        first = [(reader.at(kinds[0]), "and this another")]
+        message = f"{reader.what} is of two kinds: {' and '.join(quoted(kind) for kind in kinds)}"
+        reader.error("several-verbs", message, reader.at(kinds[1]), key=True, note="this says one", related=first)
+        return None
+    if not kinds:
+        listed = ", ".join(KINDS)
+        message = f"{reader.what} does not say what it is: it needs one of {listed}"
+        reader.error("missing-key", message, reader.path, key=True, help='write {python: "tools.module:function"}')
+        return None
+    if kinds[0] not in KINDS:
+        message = f"{quoted(kinds[0])} tools are part of the language, but not supported yet"
+        reader.error("not-supported-yet", message, reader.at(kinds[0]), key=True)
+        return None
+    return _python(reader, name)
+
+
+def _python(reader: Reader, name: str) -> PythonToolSpec | None:
+    reference = reader.string("python", "a function: module:function")
+    found = signature(reference, reader.reading.root) if reference else None
+    if isinstance(found, Problem):
+        reader.error(found.code, found.message, reader.at("python"), part=found.part, help=found.help)
+        found = None
+    spec = PythonToolSpec(
+        name=name,
+        path=reader.path,
+        reference=reference or "",
+        module=(reference or "").partition(":")[0],
+        function=(reference or "").partition(":")[2],
+        description=reader.text("description"),
+        effect=_effect(reader),
+        retry=read_retry(reader),
+        timeout=reader.duration("timeout"),
+        compensate=read_undo(reader),
+        signature=found,
+    )
+    reader.finish(later=("confirm",), known=COMMON, elsewhere=_ELSEWHERE)
+    return spec
+
+
+_ELSEWHERE = {
+    "args": "the parameters of a function are read from its source",
+    "returns": "what a function returns is read from its source",
+}
+
+
+def _effect(reader: Reader) -> Literal["read", "write", "dangerous"]:
+    match reader.choice("effect", EFFECTS, "write"):
+        case "read":
+            return "read"
+        case "dangerous":
+            return "dangerous"
+        case _:
+            return "write"
+
+
+def check_undo(
+    undo: UndoSpec, tools: Mapping[str, PythonToolSpec], broken: frozenset[str], source: Source
+) -> Iterator[Diagnostic]:
+    """A compensation calls a tool that there is, with arguments that fit, and is one durable step."""
+    place: Path = (*undo.path, "tool")
+    tool = tools.get(undo.tool)
+    if tool is None:
+        if undo.tool not in broken:
+            yield arguments.unknown_tool(undo.tool, place, tools, {}, source)
+        return
+    if tool.signature and tool.signature.keeps_own_journal:
+        message = f"the tool {quoted(undo.tool)} keeps its own journal, and an undo is one durable step"
+        yield source.error("undo-not-a-step", message, place, help="undo with a function that takes no restate.Context")
+    yield from arguments.check(undo.args, (*undo.path, "with"), place, undo.tool, tool.signature, source)
