@@ -30,10 +30,10 @@ from pydantic_core import ErrorDetails
 
 from agentflow.types import Json
 
+_AS_NUMBER = pydantic.WithJsonSchema({"type": "number"})
 Number = Annotated[
-    int | float,
-    pydantic.Field(strict=True, allow_inf_nan=False),
-    pydantic.WithJsonSchema({"type": "number"}),
+    Annotated[int, pydantic.Strict()] | Annotated[float, pydantic.Strict(), pydantic.AllowInfNan(False)],
+    _AS_NUMBER,
 ]
 """Any JSON number, kept as it was given."""
 
@@ -183,6 +183,8 @@ def adapted(hint: Any) -> Any:
     if origin is None or origin is Literal or not arguments:
         return hint
     if origin is Annotated:
+        if _AS_NUMBER in arguments:
+            return hint
         return Annotated[(adapted(arguments[0]), *arguments[1:])]
     inner = tuple(adapted(argument) for argument in arguments)
     if origin in (Union, python_types.UnionType):

@@ -13,6 +13,7 @@ from google.adk.models.base_llm import BaseLlm
 from google.adk.models.llm_request import LlmRequest
 from google.adk.models.llm_response import LlmResponse
 from google.genai import types
+from pydantic import Field
 
 from agentflow import ToolError
 from agentflow.runtime import models
@@ -52,7 +53,7 @@ class Seen(BaseLlm):
     """A scripted model, chosen by the number of answers already in the request; keeps its requests."""
 
     script: list[Any]
-    requests: list[LlmRequest] = []
+    requests: list[LlmRequest] = Field(default_factory=list)
 
     async def generate_content_async(self, llm_request: LlmRequest, stream: bool = False) -> Any:
         assert stream is False
@@ -64,8 +65,9 @@ class Seen(BaseLlm):
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> Any:
     def script(*answers: Any) -> Seen:
-        model = Seen(model="seen-1", script=[[types.Part.from_text(text=a)] if isinstance(a, str) else a for a in answers])
-        model.requests = []
+        model = Seen(
+            model="seen-1", script=[[types.Part.from_text(text=a)] if isinstance(a, str) else a for a in answers]
+        )
         monkeypatch.setitem(models.PROVIDERS, "seen-", lambda _: model)
         return model
 
@@ -187,7 +189,9 @@ async def test_a_handoff_that_was_not_declared_is_told(seen: Any) -> None:
 
 async def test_instructions_are_rendered_and_braces_survive(seen: Any) -> None:
     model = seen("done")
-    agent = Agent("clerk", SEEN, "For {{ input.name }}: answer {like} this.", generate={"temperature": 0.5, "stop": "X"})
+    agent = Agent(
+        "clerk", SEEN, "For {{ input.name }}: answer {like} this.", generate={"temperature": 0.5, "stop": "X"}
+    )
     run = Run([agent], scope={"input": {"name": "Ada {x}"}, "run": {}, "secret": 1})
     assert await run.turn(agent, "hi {there}") == "done"
     config = model.requests[0].config
@@ -325,9 +329,7 @@ async def test_a_crashing_client_is_terminal(seen: Any) -> None:
 
 async def test_thought_signatures_survive_the_journal(seen: Any) -> None:
     signature = bytes(range(256))
-    part = types.Part(
-        function_call=types.FunctionCall(name="add", args={"a": 1}), thought_signature=signature
-    )
+    part = types.Part(function_call=types.FunctionCall(name="add", args={"a": 1}), thought_signature=signature)
     model = seen([part], "done")
     agent = Agent("clerk", SEEN, "You.", tools=[ADD])
     await both_ways(lambda: Run([agent]), agent)
