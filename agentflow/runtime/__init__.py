@@ -1,7 +1,9 @@
 """What generated modules import, as `from agentflow import runtime as af`."""
 
+from pydantic import Field
+
 from agentflow.runtime.approvals import Escalation, Notify, approvals
-from agentflow.runtime.entry import JOURNAL, own_invocations, service, workflow
+from agentflow.runtime.entry import own_invocations, service, workflow
 from agentflow.runtime.flow import Flight, Run
 from agentflow.runtime.graph import (
     Agent,
@@ -16,23 +18,28 @@ from agentflow.runtime.graph import (
     Use,
     node,
 )
+from agentflow.runtime.jsonschema import JsonSchema
+from agentflow.runtime.schema import Number, Type
 from agentflow.types import Json
 
 __all__ = [
-    "JOURNAL",
     "Agent",
     "Escalation",
+    "Field",
     "Flight",
     "Graph",
     "Json",
+    "JsonSchema",
     "Limits",
     "Model",
     "Node",
     "Notify",
+    "Number",
     "Otherwise",
     "Retry",
     "Run",
     "Tool",
+    "Type",
     "Undo",
     "Use",
     "approvals",

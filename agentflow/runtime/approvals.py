@@ -190,18 +190,20 @@ class _Gate:
         """Asks stage by stage. True when the last one's time is up; False once there is a decision."""
         stages = self.gate["stages"]
         limits = [stage["timeout"] and milliseconds(stage["timeout"]) / 1000 for stage in stages]
+        closes = self.now
         last = None if None in limits else self.now + sum(limits)
         for stage, limit in zip(stages, limits, strict=True):
             self.state["approvers"] = list(dict.fromkeys([*self.state["approvers"], *stage["to"]]))
             timers = []
             if limit is not None:
-                self.now += limit
+                closes += limit
                 timers = [self.ctx.sleep(timedelta(seconds=limit))]
-                self.state["deadline"] = _rfc3339(self.now)
+                self.state["deadline"] = _rfc3339(closes)
             self.state["closes"] = None if last is None else _rfc3339(last)
             self.ctx.set("gate", self.state)
             if await self._wait(decision, timers, [self._tell(person) for person in stage["to"]]):
                 return False
+            self.now = closes
         return True
 
     async def _wait(self, decision: Any, timers: list[Any], notices: list[Any]) -> bool:

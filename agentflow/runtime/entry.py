@@ -26,7 +26,7 @@ from agentflow.runtime.replies import replies_for
 from agentflow.runtime.report import Report
 from agentflow.types import Json
 
-JOURNAL = 1  # the version of the journals that this runtime writes; part of every revision's hash
+
 RETENTION = timedelta(days=7)  # how long a finished run's key, result and status are kept
 
 Flow = Callable[[Run], Awaitable[Json]]
@@ -240,4 +240,4 @@ def _rfc3339(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-__all__ = ["JOURNAL", "own_invocations", "service", "workflow"]
+__all__ = ["own_invocations", "service", "workflow"]

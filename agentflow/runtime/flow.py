@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -193,7 +193,8 @@ class CallFlight(Flight):
         invocation.spent.add(result.get("spent", {}))
         invocation.happened(result.get("now", 0))
         for path, state in result.get("nodes", {}).items():
-            invocation.report.put(path, state)
+            if path != self.run.path:  # of the node itself, whoever started it reports
+                invocation.report.put(path, state)
 
     async def cancel(self) -> None:
         try:
@@ -247,10 +248,20 @@ class Run:
         )
         return StepFlight(self, step, entry, stop, tool.effect)
 
-    async def agent(self, agent: Agent, prompt: str, *, returns: Any = None, conversation: str | None = None) -> Json:
-        """An agent works on a prompt until it answers. `returns` is the type of the answer; None: text."""
+    async def journaling_tool(self, tool: Tool, args: Mapping[str, Json]) -> Json:
+        """Calls a tool that takes a restate.Context and so keeps its own journal."""
+        from agentflow.runtime.own_journal import call_with_context
+
+        values = self.value(dict(args))
+        assert isinstance(values, dict)
+        return await call_with_context(self, tool, values)
+
+    async def agent(self, agent: Agent, prompt: str, *, returns: Any = None, retry: Retry | None = None) -> Json:
+        """An agent works on a prompt until it answers. `returns` is the answer's type, in place of the agent's own."""
         from agentflow.runtime.agents import turn  # ADK takes a second to import: only when an agent works
 
+        if retry is not None:
+            agent = replace(agent, model=replace(agent.model, retry=retry))
         return await turn(self, agent, self.text(prompt), returns=agent.returns if returns is None else returns)
 
     def approval(self, message: str, **options: Any) -> Flight:
@@ -258,6 +269,13 @@ class Run:
         from agentflow.runtime.approvals import ask
 
         return ask(self, message, **options)
+
+    def values(self, *names: str) -> Json:
+        """The values of several nodes as an object: what a scope without an `output` gives."""
+        return {name: self.scope[name] for name in names}
+
+    def no_case(self, subject: Json) -> Json:
+        raise NodeError("fail", f"{self.path}: no case for {json.dumps(subject, ensure_ascii=False)}", node=self.path)
 
     def fail(self, message: str, *, code: int = 500) -> Json:
         raise NodeError("fail", self.text(message), code=code, node=self.path)

@@ -1,0 +1,208 @@
+"""One function an operation: the body of a node's function."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from agentflow import ir
+from agentflow.codegen.writer import Call, Expression, ListOf, Writer, data, literal
+from agentflow.types import STRING
+
+if TYPE_CHECKING:
+    from agentflow.codegen.module import Module
+
+_UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
+
+Arguments = list[Expression | tuple[str, Expression]]
+
+
+def duration(ms: int) -> str:
+    """Milliseconds as the language writes them, quoted: `"1h30m"`."""
+    text = ""
+    for unit, length in _UNITS:
+        count, ms = divmod(ms, length)
+        text += f"{count}{unit}" if count else ""
+    return literal(text or "0s")
+
+
+def retry(policy: ir.Retry) -> Expression:
+    arguments: Arguments = []
+    for name, value in vars(policy).items():
+        if value is not None:
+            arguments.append((name, duration(value) if name in ("initial", "max", "within") else repr(value)))
+    return Call("af.Retry", arguments)
+
+
+def undo(module: Module, compensation: ir.Undo) -> Expression:
+    arguments: Arguments = [module.tool_names[compensation.tool], data(compensation.args.data)]
+    if compensation.on != "completed":
+        arguments.append(("on", literal(compensation.on)))
+    if compensation.refs:
+        arguments.append(("uses", names(compensation.refs)))
+    return Call("af.Undo", arguments)
+
+
+def names(given: tuple[str, ...]) -> ListOf:
+    return ListOf([literal(name) for name in given])
+
+
+def node(module: Module, writer: Writer, one: ir.Node) -> None:
+    """A node's function, with what is said about the node in its decorator."""
+    arguments: Arguments = [literal(one.name), ("line", str(one.line))]
+    if one.when is not None:
+        arguments.append(("when", literal(one.when.text)))
+    needs = module.needs.get(one.path, ())
+    if needs:
+        arguments.append(("needs", names(needs)))
+    if one.path in module.uses:
+        arguments.append(("uses", names(module.uses[one.path])))
+    if one.timeout is not None:
+        arguments.append(("timeout", duration(one.timeout)))
+    match one.on_error:
+        case None:
+            pass
+        case ir.Continue():
+            arguments.append(("on_error", '"continue"'))
+        case ir.Use(value):
+            arguments.append(("on_error", Call("af.Use", [data(value.data)])))
+        case ir.Run(other):
+            arguments.append(("on_error", Call("af.Otherwise", [module.node_names[other.path]])))
+        case _:
+            assert_never(one.on_error)
+    if one.undo is not None:
+        arguments.append(("undo", undo(module, one.undo)))
+    writer.statement("@", Call("af.node", arguments))
+    kind, returns = _signature(module, one.op)
+    writer.line(f"{kind} {module.node_names[one.path]}(run: af.Run) -> {returns}:")
+    writer.indent()
+    module.describe(writer, one.description)
+    _body(module, writer, one)
+    writer.dedent()
+
+
+def _signature(module: Module, op: ir.Op) -> tuple[str, str]:
+    match op:
+        case ir.Step(tool=tool):
+            return ("async def", "af.Json") if module.tools[tool].keeps_own_journal else ("def", "af.Flight")
+        case ir.Gate():
+            return "def", "af.Flight"
+        case ir.Let() | ir.Fail():
+            return "def", "af.Json"
+        case _:
+            return "async def", "af.Json"
+
+
+def _body(module: Module, writer: Writer, one: ir.Node) -> None:
+    match one.op:
+        case ir.Step():
+            _step(module, writer, one.op)
+        case ir.Turn():
+            _turn(module, writer, one, one.op)
+        case ir.Gate():
+            _gate(module, writer, one, one.op)
+        case ir.Fan():
+            _fan(module, writer, one.op)
+        case ir.Choice():
+            _choice(module, writer, one.op)
+        case ir.Group(body=body):
+            block(module, writer, body)
+        case ir.Let(value=value):
+            writer.statement("return ", Call("run.value", [data(value.data)]))
+        case ir.Fail(message=message, code=code):
+            arguments: Arguments = [module.text(message, one.path, "message")]
+            if code != 500:
+                arguments.append(("code", str(code)))
+            writer.statement("return ", Call("run.fail", arguments))
+        case _:
+            assert_never(one.op)
+
+
+def _step(module: Module, writer: Writer, op: ir.Step) -> None:
+    arguments: Arguments = [module.tool_names[op.tool], data(op.args.data)]
+    if module.tools[op.tool].keeps_own_journal:
+        writer.statement("return await ", Call("run.journaling_tool", arguments))
+        return
+    if op.retry is not None:
+        arguments.append(("retry", retry(op.retry)))
+    writer.statement("return ", Call("run.tool", arguments))
+
+
+def _turn(module: Module, writer: Writer, one: ir.Node, op: ir.Turn) -> None:
+    agent = module.agents[op.agent]
+    arguments: Arguments = [module.agent_names[op.agent], module.text(op.prompt, one.path, "prompt")]
+    wanted, given = op.returns or STRING, agent.returns or STRING
+    if wanted != given:
+        arguments.append(("returns", module.types.annotation(wanted, *one.path.split("."), "returns")))
+    if op.retry is not None:
+        arguments.append(("retry", retry(op.retry)))
+    writer.statement("return await ", Call("run.agent", arguments))
+
+
+def _gate(module: Module, writer: Writer, one: ir.Node, op: ir.Gate) -> None:
+    arguments: Arguments = [
+        module.text(op.message, one.path, "message"),
+        ("approvers", data(op.approvers.data)),
+    ]
+    if op.timeout is not None:
+        arguments.append(("timeout", duration(op.timeout)))
+    if op.escalate:
+        steps = [Call("af.Escalation", [data(step.to.data), duration(step.timeout)]) for step in op.escalate]
+        arguments.append(("escalate", ListOf(steps)))
+    if op.on_timeout is not None:
+        arguments.append(("on_timeout", literal(op.on_timeout)))
+    arguments.append(("on_reject", literal(op.on_reject)))
+    if op.form is not None:
+        arguments.append(("form", module.types.annotation(op.form, *one.path.split("."), "form")))
+    if op.notify is not None:
+        told: Arguments = [module.tool_names[op.notify.tool], data(op.notify.args.data)]
+        uses = tuple(name for name in one.refs if name not in ("approver", "link", "message"))
+        if uses:
+            told.append(("uses", names(uses)))
+        arguments.append(("notify", Call("af.Notify", told)))
+    writer.statement("return ", Call("run.approval", arguments))
+
+
+def _fan(module: Module, writer: Writer, op: ir.Fan) -> None:
+    arguments: Arguments = [module.node_names[branch.path] for branch in op.branches]
+    if op.join != "all":
+        arguments.append(("join", literal(op.join)))
+    if op.on_failure != "fail_fast":
+        arguments.append(("on_failure", literal(op.on_failure)))
+    writer.statement("return await ", Call("run.parallel", arguments))
+
+
+def _choice(module: Module, writer: Writer, op: ir.Choice) -> None:
+    writer.line(f"match run.expression({literal(op.subject.text)}):")
+    writer.indent()
+    for case in op.cases:
+        writer.line(f"case {literal(case.value)}:")
+        writer.indent().line(f"return await run.branch({module.node_names[case.node.path]})")
+        writer.dedent()
+    if op.default is not None:
+        writer.line("case _:")
+        writer.indent().line(f"return await run.branch({module.node_names[op.default.path]})")
+    else:
+        writer.line("case other:")
+        writer.indent().line("return run.no_case(other)")
+    writer.dedent().dedent()
+
+
+def block(module: Module, writer: Writer, body: ir.Block) -> None:
+    """The order of a scope: straight lines, and regions whose nodes run side by side."""
+    for part in body.plan:
+        match part:
+            case ir.Line(node=name):
+                writer.line(f"await run.one({module.node_in(body, name)})")
+            case ir.Region(nodes=together):
+                writer.statement("await ", Call("run.together", [module.node_in(body, name) for name in together]))
+            case _:
+                assert_never(part)
+    if body.output is not None:
+        writer.statement("return ", Call("run.value", [data(body.output.data)]))
+    elif len(body.nodes) == 1:
+        writer.line(f"return run.value({literal('{{ ' + body.nodes[0].name + ' }}')})")
+    else:
+        writer.statement("return ", Call("run.values", [literal(one.name) for one in body.nodes]))
+
+
+__all__ = ["block", "duration", "node", "retry", "undo"]

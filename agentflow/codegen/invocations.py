@@ -1,0 +1,70 @@
+"""Which nodes run in an invocation of their own: those that run beside others and take more than one durable step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from agentflow import ir
+
+
+def inner(node: ir.Node) -> Iterator[ir.Node]:
+    """The nodes that a node holds, in file order."""
+    match node.op:
+        case ir.Fan(branches=branches):
+            yield from branches
+        case ir.Choice(cases=cases, default=default):
+            yield from (case.node for case in cases)
+            if default is not None:
+                yield default
+        case ir.Group(body=body):
+            yield from body.nodes
+    if isinstance(node.on_error, ir.Run):
+        yield node.on_error.node
+
+
+def walk(nodes: tuple[ir.Node, ...]) -> Iterator[ir.Node]:
+    """All nodes, each before what it holds."""
+    for node in nodes:
+        yield node
+        yield from walk(tuple(inner(node)))
+
+
+def own(program: ir.Program) -> list[ir.Node]:
+    """The nodes with invocations of their own, in file order."""
+    tools = {tool.name: tool for tool in program.tools}
+    beside = {id(node) for node in _beside(program.body)}
+    return [node for node in walk(program.body.nodes) if id(node) in beside and _needs_own(node, tools)]
+
+
+def _beside(block: ir.Block) -> Iterator[ir.Node]:
+    """The nodes that run while others do."""
+    by_name = {node.name: node for node in block.nodes}
+    for part in block.plan:
+        if isinstance(part, ir.Region):
+            yield from (by_name[name] for name in part.nodes)
+    for node in walk(block.nodes):
+        if isinstance(node.op, ir.Fan):
+            yield from node.op.branches
+        elif isinstance(node.op, ir.Group):
+            yield from _regions(node.op.body)
+
+
+def _regions(block: ir.Block) -> Iterator[ir.Node]:
+    by_name = {node.name: node for node in block.nodes}
+    for part in block.plan:
+        if isinstance(part, ir.Region):
+            yield from (by_name[name] for name in part.nodes)
+
+
+def _needs_own(node: ir.Node, tools: Mapping[str, ir.Tool]) -> bool:
+    if isinstance(node.on_error, ir.Run) or node.timeout is not None:
+        return True
+    match node.op:
+        case ir.Step(tool=name):
+            tool = tools[name]
+            undone_when_failed = tool.undo is not None and tool.undo.on == "attempted"
+            return tool.keeps_own_journal or (node.on_error is not None and undone_when_failed)
+        case ir.Gate() | ir.Let() | ir.Fail():
+            return False
+        case _:
+            return True

@@ -1,0 +1,291 @@
+"""The whole module: header, imports, types, texts, models, tools, agents, nodes, the graph, its services."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+from agentflow import __version__, ir, journal
+from agentflow.codegen import emit as ops
+from agentflow.codegen.invocations import own, walk
+from agentflow.codegen.names import Names, constant_name, identifier
+from agentflow.codegen.types import Types
+from agentflow.codegen.writer import Call, Expression, ListOf, Writer, data, literal, plain
+
+_REVISION = "<revision>"
+
+
+def revision(text: str) -> str:
+    """The revision that a module is, 8 hex digits: its text, and the journals that its runtime writes."""
+    return hashlib.sha256(f"{journal.VERSION}\n{text}".encode()).hexdigest()[:8]
+
+
+def emit(program: ir.Program) -> str:
+    """The module's text. The same program gives the same bytes."""
+    text = Module(program).text_of_module()
+    return text.replace(_REVISION, revision(text))
+
+
+@dataclass
+class Module:
+    program: ir.Program
+    names: Names = field(default_factory=Names)
+    model_names: dict[str, str] = field(default_factory=dict)
+    tool_names: dict[str, str] = field(default_factory=dict)
+    agent_names: dict[str, str] = field(default_factory=dict)
+    node_names: dict[str, str] = field(default_factory=dict)  # by path
+    needs: dict[str, tuple[str, ...]] = field(default_factory=dict)  # by path, within a region
+    uses: dict[str, tuple[str, ...]] = field(default_factory=dict)  # by path, of nodes with invocations of their own
+    texts: list[tuple[str, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        program = self.program
+        self.tools = {tool.name: tool for tool in program.tools}
+        self.agents = {agent.name: agent for agent in program.agents}
+        self.modules = sorted({tool.module for tool in program.tools})
+        for module in self.modules:
+            self.names.take(module.partition(".")[0]) if "." in module else self.names.take(module)
+        self.types = Types(self.names)
+        self.types.declare([(definition.name, definition.type) for definition in program.types])
+        self.input = self.types.annotation(program.input, "input")
+        self.flow = self.names.take(program.name)
+        self.nodes = list(walk(program.body.nodes))
+        for model in program.models:
+            self.model_names[model.name] = self.names.take(constant_name(model.name))
+        for tool in program.tools:
+            self.tool_names[tool.name] = self.names.take(constant_name(tool.name))
+        for agent in program.agents:
+            self.agent_names[agent.name] = self.names.take(constant_name(agent.name))
+        for node in self.nodes:
+            self.node_names[node.path] = self.names.take(identifier(node.path.replace(".", "_")))
+        self.own = own(program)
+        for node in self.own:
+            self.uses[node.path] = self._used(node)
+        self._regions(program.body)
+        for node in self.nodes:
+            if isinstance(node.op, ir.Group):
+                self._regions(node.op.body)
+
+    def _regions(self, block: ir.Block) -> None:
+        for part in block.plan:
+            if isinstance(part, ir.Region):
+                for node in block.nodes:
+                    if node.name in part.nodes:
+                        self.needs[node.path] = tuple(name for name in node.needs if name in part.nodes)
+
+    def _used(self, node: ir.Node) -> tuple[str, ...]:
+        """What travels with a node. `run` always does; an agent's instruction may see the input."""
+        agents = any(isinstance(one.op, ir.Turn) for one in walk((node,)))
+        uses = [name for name in node.refs if name != "run"]
+        return tuple(["input", *uses] if agents and "input" not in uses else uses)
+
+    def node_in(self, block: ir.Block, name: str) -> str:
+        return self.node_names[next(node.path for node in block.nodes if node.name == name)]
+
+    def text(self, text: ir.Text, *context: str) -> Expression:
+        """A text: where it stands when it is short, else as a constant at the top."""
+        template = text.template
+        if len(template) <= 60 and "\n" not in template:
+            return literal(template)
+        name = self.names.take(constant_name(*context))
+        self.texts.append((name, template))
+        return name
+
+    def describe(self, writer: Writer, description: str | None) -> None:
+        """A description as a docstring, where it is plain enough to stand there."""
+        if description is not None and plain(one_line := " ".join(description.split())):
+            writer.line(f'"""{one_line}"""')
+
+    # ------------------------------------------------------------ the parts, in the order of the file
+
+    def text_of_module(self) -> str:
+        body = Writer()
+        self._declarations(body)
+        self._all_nodes(body)
+        self._graph(body)
+        top = Writer()
+        self._header(top)
+        for lines in self.types.classes:
+            top.gap()
+            top.lines += lines
+        if self.texts:
+            top.gap()
+            for name, text in self.texts:
+                top.constant(name, text)
+                top.gap(1)
+        top.gap()
+        top.lines += body.lines
+        return top.text()
+
+    def _header(self, writer: Writer) -> None:
+        program = self.program
+        about = program.description and " ".join(program.description.split())
+        writer.line(f'"""{program.name}: {about}' if about and plain(about) else f'"""The graph {program.name}.')
+        writer.line()
+        writer.line(f"Made by agentflow {__version__} from {_comment(program.source)},")
+        writer.line(f"sha256 {program.digest}.")
+        writer.line("Change the graph and compile it again: what is changed here is lost.")
+        writer.line('"""')
+        writer.line()
+        writer.line("from __future__ import annotations")
+        writer.line()
+        if self.types.imports:
+            writer.line(f"from typing import {', '.join(sorted(self.types.imports))}")
+            writer.line()
+        for module in sorted({*self.modules, *self.types.modules}):
+            writer.line(f"import {module}")
+        writer.line("from agentflow import runtime as af")
+
+    def _declarations(self, writer: Writer) -> None:
+        program = self.program
+        about: list[tuple[str, Expression]] = [
+            ("kind", literal(program.kind)),
+            ("revision", literal(_REVISION)),
+            ("source", literal(program.source)),
+            ("input", self.input),
+        ]
+        if program.description is not None:
+            about.append(("description", literal(program.description)))
+        limits = self._limits(program.limits)
+        if limits is not None:
+            about.append(("limits", limits))
+        writer.statement("GRAPH = ", Call("af.Graph", [literal(program.name), *about]))
+        for model in program.models:
+            writer.gap(1)
+            self._model(writer, model)
+        for tool in _undo_first(program.tools):
+            writer.gap(1)
+            self._tool(writer, tool)
+        for agent in _callee_first(program.agents):
+            writer.gap(1)
+            self._agent(writer, agent)
+
+    def _limits(self, limits: ir.Limits) -> Expression | None:
+        arguments: list[Expression | tuple[str, Expression]] = []
+        for name, value in vars(limits).items():
+            if value is not None:
+                arguments.append((name, ops.duration(value) if name == "time" else str(value)))
+        return Call("af.Limits", arguments) if arguments else None
+
+    def _model(self, writer: Writer, model: ir.Model) -> None:
+        arguments: list[Expression | tuple[str, Expression]] = [literal(model.name), literal(model.model)]
+        if model.generate:
+            arguments.append(("generate", data(model.generate)))
+        if model.retry is not None:
+            arguments.append(("retry", ops.retry(model.retry)))
+        if model.base_url is not None:
+            arguments.append(("base_url", literal(model.base_url)))
+        writer.statement(f"{self.model_names[model.name]} = ", Call("af.Model", arguments))
+
+    def _tool(self, writer: Writer, tool: ir.Tool) -> None:
+        arguments: list[Expression | tuple[str, Expression]] = [literal(tool.name), f"{tool.module}.{tool.function}"]
+        if tool.effect != "write":
+            arguments.append(("effect", literal(tool.effect)))
+        if tool.description is not None:
+            arguments.append(("description", literal(tool.description)))
+        if tool.retry is not None:
+            arguments.append(("retry", ops.retry(tool.retry)))
+        if tool.timeout is not None:
+            arguments.append(("timeout", ops.duration(tool.timeout)))
+        if tool.undo is not None:
+            arguments.append(("undo", ops.undo(self, tool.undo)))
+        name = self.tool_names[tool.name]
+        writer.statement(f"{name} = ", Call("GRAPH.tool", [Call("af.Tool", arguments)]))
+
+    def _agent(self, writer: Writer, agent: ir.Agent) -> None:
+        tools: list[Expression] = [self.tool_names[name] for name in agent.tools]
+        tools += [self.agent_names[name] for name in agent.agents]
+        arguments: list[Expression | tuple[str, Expression]] = [
+            literal(agent.name),
+            self.model_names[agent.model],
+            self.text(agent.instruction, agent.name, "instruction"),
+        ]
+        if agent.description is not None:
+            arguments.append(("description", literal(agent.description)))
+        if tools:
+            arguments.append(("tools", ListOf(tools)))
+        if agent.handoffs:
+            arguments.append(("handoffs", ListOf([literal(name) for name in agent.handoffs])))
+        if agent.returns is not None:
+            arguments.append(("returns", self.types.annotation(agent.returns, agent.name, "returns")))
+        if agent.input is not None:
+            arguments.append(("input", self.types.annotation(agent.input, agent.name, "input")))
+        if agent.generate:
+            arguments.append(("generate", data(agent.generate)))
+        limits = self._limits(agent.limits)
+        if limits is not None:
+            arguments.append(("limits", limits))
+        name = self.agent_names[agent.name]
+        writer.statement(f"{name} = ", Call("GRAPH.agent", [Call("af.Agent", arguments)]))
+
+    def _all_nodes(self, writer: Writer) -> None:
+        """Each node in file order, but what takes a failed node's place before it: a decorator names it."""
+        written: set[str] = set()
+
+        def write(node: ir.Node) -> None:
+            if node.path in written:
+                return
+            written.add(node.path)
+            if isinstance(node.on_error, ir.Run):
+                write(node.on_error.node)
+            writer.gap()
+            ops.node(self, writer, node)
+
+        for node in self.nodes:
+            write(node)
+
+    def _graph(self, writer: Writer) -> None:
+        writer.gap()
+        writer.line(f"async def {self.flow}(run: af.Run) -> af.Json:")
+        writer.indent()
+        writer.line('"""The nodes in the order in which they run."""')
+        ops.block(self, writer, self.program.body)
+        writer.dedent()
+        writer.gap()
+        services: list[Expression] = [f"af.{self.program.kind}(GRAPH, {self.flow})"]
+        if self.own:
+            handlers: list[tuple[str, Expression]] = [
+                (identifier(node.path.replace(".", "__")), self.node_names[node.path]) for node in self.own
+            ]
+            services.append(Call("af.own_invocations", ["GRAPH", *handlers]))
+        if any(isinstance(node.op, ir.Gate) for node in self.nodes):
+            services.append("af.approvals(GRAPH)")
+        writer.statement("SERVICES = ", ListOf(services))
+
+
+def _comment(text: str) -> str:
+    return text if plain(text) else ascii(text).replace('"', "'")
+
+
+def _undo_first(tools: tuple[ir.Tool, ...]) -> list[ir.Tool]:
+    """Tools in file order, but each after the one that undoes it."""
+    by_name = {tool.name: tool for tool in tools}
+    ordered: dict[str, ir.Tool] = {}
+
+    def add(tool: ir.Tool, above: frozenset[str]) -> None:
+        if tool.undo is not None and tool.undo.tool in by_name and tool.undo.tool not in above:
+            add(by_name[tool.undo.tool], above | {tool.name})
+        ordered.setdefault(tool.name, tool)
+
+    for tool in tools:
+        add(tool, frozenset({tool.name}))
+    return list(ordered.values())
+
+
+def _callee_first(agents: tuple[ir.Agent, ...]) -> list[ir.Agent]:
+    """Agents in file order, but each after those that it calls as tools."""
+    by_name = {agent.name: agent for agent in agents}
+    ordered: dict[str, ir.Agent] = {}
+
+    def add(agent: ir.Agent, above: frozenset[str]) -> None:
+        for name in agent.agents:
+            if name in by_name and name not in above:
+                add(by_name[name], above | {agent.name})
+        ordered.setdefault(agent.name, agent)
+
+    for agent in agents:
+        add(agent, frozenset({agent.name}))
+    return list(ordered.values())
+
+
+__all__ = ["Module", "emit", "revision"]

@@ -1,0 +1,52 @@
+"""Tools that take a restate.Context: they keep a journal of their own inside the caller's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from restate.exceptions import TerminalError
+
+from agentflow import ToolError
+from agentflow.runtime import saga, steps
+from agentflow.runtime.errors import NodeError
+from agentflow.runtime.graph import Tool
+from agentflow.runtime.schema import Mismatch, bind
+from agentflow.runtime.signature import signature_of
+from agentflow.types import Json
+
+if TYPE_CHECKING:
+    from agentflow.runtime.flow import Run
+
+
+async def call_with_context(run: Run, tool: Tool, args: Mapping[str, Json]) -> Json:
+    """Calls the function in the handler itself; it alone awaits the context until it returns.
+
+    What it raises that is not terminal is the engine's to try again, replaying the function.
+    """
+    invocation = run.invocation
+    invocation.spent.tool_calls += 1
+    key = f"{invocation.run['id']}:{run.path}"
+    context = signature_of(tool.function).context
+    assert context is not None
+    try:
+        arguments = bind(tool.function, args, idempotency_key=key)
+    except Mismatch as mismatch:
+        raise NodeError("tool", f"{tool.name}: the arguments do not fit: {mismatch}", code=400, node=run.path) from None
+    entry = None if tool.undo is None else saga.Entry.of(tool.undo, run.path, key, args, run.scope)
+    try:
+        value = steps.to_json(await tool.function(**arguments, **{context: invocation.ctx}))
+        json.dumps(value)
+    except (ToolError, TerminalError) as error:
+        code = error.status_code if isinstance(error, TerminalError) else 500
+        if entry is not None and entry.on == "attempted":
+            entry.at = invocation.now
+            invocation.undo.append(entry)
+        raise NodeError("tool", steps.describe(error), code=code, node=run.path) from None
+    except ValueError as error:
+        raise NodeError("tool", f"the result of {tool.name} {error}", node=run.path) from None
+    if entry is not None:
+        entry.complete(value, invocation.now)
+        invocation.undo.append(entry)
+    return value
