@@ -94,13 +94,13 @@ class Durable(Protocol):
         """Counts a handoff; raises the limit's error. `limit` is the agent's own, if it has one."""
 
 
-async def turn(run: Durable, agent: Agent, prompt: str, *, returns: Any = None) -> Json:
+async def turn(run: Durable, agent: Agent, prompt: str, *, returns: Any = None, retry: Retry | None = None) -> Json:
     """The answer of `agent`, or of whom it hands over to, as JSON that fits `returns` (None: text).
 
     Raises NodeError of kind `output` when the third answer still
     does not fit, of kind `model` when the model refuses, and whatever the run raises.
     """
-    return await _Conversation(run, agent, prompt, shape_of(returns)).answer()
+    return await _Conversation(run, agent, prompt, shape_of(returns), retry=retry).answer()
 
 
 @dataclass
@@ -112,6 +112,7 @@ class _Conversation:
     prompt: str
     shape: Shape
     address: str = ""  # of an agent that is called as a tool: the call's, and a dot
+    retry: Retry | None = None  # replaces the models' own
     session: Session = field(default_factory=lambda: Session(id="turn", app_name="agentflow", user_id="user"))
     results: dict[str, dict[str, Json]] = field(default_factory=dict)  # by the function call's id
     counted: int = 0  # model and tool calls so far: their places in the journal
@@ -209,7 +210,7 @@ class _Conversation:
             names, told = self._names(agent), models.answers(request)
             return await self.run.replies.answer(names, prompt=self.prompt, turn=told, attempt=attempt, ids=ids)
 
-        return await self.run.model_call(f"{self.address}model#{ids}", call, agent.model.retry)
+        return await self.run.model_call(f"{self.address}model#{ids}", call, self.retry or agent.model.retry)
 
     def _names(self, agent: Agent) -> tuple[str, str]:
         """Whose replies count: the node's for its own agent; others reached from it have their own first."""

@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -114,7 +115,7 @@ class Run:
             except ToolError as error:
                 return {"error": str(error)}
 
-        outcomes: list[Any] = [await self.entry(call.address, lambda call=call: one(call)) for call in calls]
+        outcomes: list[Any] = [await self.entry(call.address, partial(one, call)) for call in calls]
         return [Outcome(outcome.get("value"), outcome.get("error")) for outcome in outcomes]
 
     def count_handoff(self, limit: int | None) -> None:

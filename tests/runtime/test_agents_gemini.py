@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from google.adk.models.llm_request import LlmRequest
 
-from agentflow.runtime.answers import usage
+from agentflow.runtime.answers import Usage, usage
 from agentflow.runtime.errors import ModelUnavailable, NodeError
 from agentflow.runtime.gemini import connect
 from agentflow.runtime.graph import Agent, Model, Retry, Tool
@@ -40,7 +40,8 @@ async def test_a_turn_on_the_real_client(monkeypatch: pytest.MonkeyPatch) -> Non
         clerk = agent(tools=[Tool("add", add)], generate={"temperature": 0, "thinking_budget": 0, "seed": 3})
         run = await both_ways(lambda: Run([clerk]), clerk)
     assert run.scope["answer"] == "done" and len(host.requests) == 4
-    assert usage(run.journal[0][1]["value"]).input == 7  # type: ignore[index, call-overload]  # JSON
+    journaled: Any = run.journal[0][1]
+    assert usage(journaled["value"]) == Usage(input=7, output=3)
     request = host.requests[0]
     assert host.models[0] == "gemini-2.5-flash" and host.keys[0] == KEY
     assert request["generationConfig"]["temperature"] == 0
