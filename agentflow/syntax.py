@@ -27,33 +27,33 @@ class SyntaxProblem(Exception):
 # ---------------------------------------------------------------- expressions; `at` is an offset in the text
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Const:
     value: str | int | float | bool | None
     at: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Name:
     name: str
     at: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Attr:
     of: Expression
     name: str
     at: int  # of the name, after the dot
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Item:
     of: Expression
     key: Expression
     at: int  # of the bracket
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Slice:
     of: Expression
     start: Expression | None
@@ -62,20 +62,20 @@ class Slice:
     at: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ListLiteral:
     items: tuple[Expression, ...]
     at: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Unary:
     op: str  # - +
     of: Expression
     at: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Binary:
     op: str  # + - * / // %
     left: Expression
@@ -83,13 +83,13 @@ class Binary:
     at: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Concat:
     parts: tuple[Expression, ...]
     at: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Compare:
     """`first op1 a op2 b` as Python has it: every neighbouring pair."""
 
@@ -98,7 +98,7 @@ class Compare:
     at: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Logic:
     op: str  # and or
     left: Expression
@@ -106,13 +106,13 @@ class Logic:
     at: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Not:
     of: Expression
     at: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Inline:
     """`then if test else other`; without `else` it is null, and nothing at all where it is shown as text."""
 
@@ -122,7 +122,7 @@ class Inline:
     at: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Filtered:
     of: Expression
     name: str
@@ -131,7 +131,7 @@ class Filtered:
     at: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Tested:
     of: Expression
     name: str
@@ -160,17 +160,17 @@ Expression = (
 # ---------------------------------------------------------------- templates
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Data:
     text: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Show:
     of: Expression
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Branch:
     """`{% if %}`, its `elif`s, and its `else`."""
 
@@ -178,7 +178,7 @@ class Branch:
     other: tuple[Part, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Loop:
     targets: tuple[str, ...]  # one, or as many as each element has
     over: Expression
@@ -191,7 +191,7 @@ class Loop:
 Part = Data | Show | Branch | Loop
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Template:
     parts: tuple[Part, ...]
 
