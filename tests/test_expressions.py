@@ -39,8 +39,8 @@ def test_every_other_reference_is_found_with_its_offset() -> None:
     ) == [
         ("a", 10),
         ("b", 17),
-        ("c", 39),
-        ("d", 80),
+        ("c", 38),
+        ("d", 77),
     ]
 
 
