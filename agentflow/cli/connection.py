@@ -43,7 +43,9 @@ def graph_name(argument: str) -> str:
     if path.suffix not in (".yaml", ".yml"):
         return argument
     try:
-        said = re.search(r"^graph:\s*['\"]?([a-z][a-z0-9_]*)", path.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
+        said = re.search(
+            r"^graph:\s*['\"]?([a-z][a-z0-9_]*)", path.read_text(encoding="utf-8", errors="replace"), re.MULTILINE
+        )
     except OSError as error:
         raise UsageError(f"cannot read {argument}: {error.strerror}") from None
     return said[1] if said else path.stem

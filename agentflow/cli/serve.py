@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from typing import TYPE_CHECKING
+
+from agentflow.cli import colors
 from agentflow.cli.connection import complain
-from agentflow.ir import Program
+from agentflow.project import find_graph, project_root
 from agentflow.serve.errors import ServeError
-from agentflow.serve.revisions import Revision, Store
+
+if TYPE_CHECKING:
+    from agentflow.driver import Built
+    from agentflow.ir import Program
 
 KEYS = ("GOOGLE_API_KEY", "GEMINI_API_KEY", "GOOGLE_GEMINI_BASE_URL", "GOOGLE_GENAI_USE_VERTEXAI")
 INVALID = 1
@@ -41,25 +48,34 @@ def _port(text: str) -> int:
 
 
 def main(args: argparse.Namespace) -> int:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # until there is something to end in order
     try:
         return _serve(args)
     except ServeError as error:
         complain(str(error))
         return error.exit_code
+    except KeyboardInterrupt:
+        return 0
 
 
 def _serve(args: argparse.Namespace) -> int:
     from agentflow.serve import binary, supervise
     from agentflow.serve.lock import Lock
+    from agentflow.serve.revisions import Store
 
-    programs = _compile(args.graphs)
-    if programs is None:
-        return INVALID
-    _check_models(programs, args.offline)
-    data_dir: Path = args.data_dir.absolute()
-    lock = Lock(data_dir)
-    supervise.take_over(lock)
-    revisions = [_keep(Store(data_dir), path, program, args.offline) for path, program in programs]
+    with tempfile.TemporaryDirectory() as folder:
+        graphs = _compile([find_graph(argument) for argument in args.graphs], Path(folder))
+        if graphs is None:
+            return INVALID
+        _check_models(graphs, args.offline)
+        data_dir: Path = args.data_dir.absolute()
+        lock = Lock(data_dir)
+        supervise.take_over(lock)
+        store = Store(data_dir)
+        revisions = [
+            store.add(built.module_path, built.manifest_path, project_root(path), replies_of(path))
+            for path, built in graphs.items()
+        ]
     server = None if args.restate else binary.find(supervise.say)
     settings = supervise.Settings(
         data_dir,
@@ -78,42 +94,42 @@ def _serve(args: argparse.Namespace) -> int:
     return 0
 
 
-def _compile(graphs: list[str]) -> list[tuple[Path, Program]] | None:
-    """Each graph's program; None when a graph is wrong, and has been told so."""
-    from agentflow import driver
-    from agentflow.project import find_graph
+def _compile(paths: list[Path], folder: Path) -> dict[Path, Built] | None:
+    """Each graph's module in `folder`; None when a graph is wrong, and all that is has been told."""
+    from agentflow.driver import Invalid, build
     from agentflow.rendering import render
 
-    programs: list[tuple[Path, Program]] = []
-    wrong = False
-    for argument in graphs:
-        path = find_graph(argument)
-        result = driver.compile(path)
-        sources = {result.source.name: result.source.text} if result.source else {}
-        color = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
-        sys.stderr.write(render(result.diagnostics, sources, "text", color))
-        if result.program is None:
-            wrong = True
-        else:
-            programs.append((path, result.program))
-    names = [program.name for _, program in programs]
+    built: dict[Path, Built] = {}
+    valid = True
+    for path in dict.fromkeys(paths):
+        try:
+            built[path] = build(path, folder / str(len(built)))
+        except Invalid as invalid:
+            source = invalid.result.source
+            texts = source.files() if source is not None else {}
+            sys.stderr.write(render(invalid.result.diagnostics, texts, "text", colors(sys.stderr)))
+            valid = False
+    names = [graph.program.name for graph in built.values()]
     for name in sorted({name for name in names if names.count(name) > 1}):
         raise ServeError(f'two of the files are the graph "{name}": a name stands for one graph')
-    return None if wrong else programs
+    roots = sorted({str(project_root(path)) for path in built})
+    if len(roots) > 1:  # both would be `tools` to Python
+        raise ServeError(f"the graphs are of different projects, {' and '.join(roots)}: serve each by itself")
+    return built if valid else None
 
 
-def _check_models(programs: list[tuple[Path, Program]], offline: bool) -> None:
-    for path, program in programs:
+def _check_models(graphs: dict[Path, Built], offline: bool) -> None:
+    """That there is somebody to answer for the agents, before a run finds out."""
+    for path, built in graphs.items():
+        program, replies = built.program, replies_of(path)
         if offline:
-            if program.agents and not replies_of(path).is_file():
-                raise ServeError(
-                    f"{program.name} has agents, and there is no {replies_of(path)} to answer for them offline"
-                )
+            if program.agents and not replies.is_file():
+                raise ServeError(f"{program.name} has agents, and there is no {replies} to answer for them offline")
         elif not any(os.environ.get(name) for name in KEYS):
             for model in _gemini(program):
                 raise ServeError(
                     f"{program.name} uses {model}, and GOOGLE_API_KEY is not set (nor GEMINI_API_KEY, nor "
-                    f"GOOGLE_GEMINI_BASE_URL); with --offline models answer from {replies_of(path)}"
+                    f"GOOGLE_GEMINI_BASE_URL); with --offline, {replies} answers for it"
                 )
 
 
@@ -124,12 +140,3 @@ def _gemini(program: Program) -> Iterator[str]:
 
 def replies_of(path: Path) -> Path:
     return path.with_name(f"{path.stem}.replies.yaml")
-
-
-def _keep(store: Store, path: Path, program: Program, offline: bool) -> Revision:
-    from agentflow import driver
-    from agentflow.project import project_root
-
-    with tempfile.TemporaryDirectory() as folder:
-        built = driver.build(path, Path(folder))
-        return store.add(built.module_path, built.manifest_path, project_root(path), replies_of(path))

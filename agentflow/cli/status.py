@@ -83,7 +83,10 @@ def _from_state(state: Mapping[str, Any]) -> Status:
     """As the handler would answer, when nobody is there to answer."""
     nodes = {name.removeprefix("node:"): value for name, value in sorted(state.items()) if name.startswith("node:")}
     waiting = [{"node": path, **node["waits"]} for path, node in nodes.items() if node.get("state") == "waiting"]
-    return {"run": state.get("run", {}), "nodes": nodes, "waiting": waiting, "spent": state.get("spent", {})}
+    run = dict(state.get("run", {}))
+    if run.get("state") == "running" and waiting and not any(node.get("state") == "running" for node in nodes.values()):
+        run["state"] = "waiting"
+    return {"run": run, "nodes": nodes, "waiting": waiting, "spent": state.get("spent", {})}
 
 
 def _state(run: inspect.Invocation) -> str:

@@ -23,7 +23,7 @@ from agentflow.serve.errors import ServeError
 
 VERSION = "1.7.12"
 MEMBER = "package/bin/restate-server"
-SIZE = {"linux-x64": 81, "linux-arm64": 77, "darwin-arm64": 72, "darwin-x64": 77}  # MB, roughly, to say beforehand
+SIZE = "about 80 MB"
 CHECKSUM = {  # sha512, base64: `npm view PACKAGE@VERSION dist.integrity`
     "linux-x64": "URotJ1AIqaSCDkRMl4OrQfTLH+NYuOZb3ZsP7wxxiuAB6pncgPhTUYSvegTF5PTrAShnNyHNpju9kjf2O3QxoA==",
     "linux-arm64": "aV7YxWvPhp88MjQtObGDhDCTwCBa68wwZOAMmJqDreO0auHYuSfOqabEx4I90coZsx3zShNusppbTPKprOa+dw==",
@@ -77,7 +77,7 @@ def _fetch(target: Path, say: Say) -> Path:
     if npm is None:
         raise ServeError(f"no restate-server here, and no npm to fetch it with: install npm, or {BY_HAND}")
     package = f"@restatedev/restate-server-{kind}@{VERSION}"
-    say(f"fetching {package} with npm: about {SIZE[kind]} MB, licence BSL 1.1, kept in {target.parent}")
+    say(f"fetching {package} with npm: {SIZE}, licence BSL 1.1, kept in {target.parent}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix="fetch-") as folder:

@@ -18,7 +18,7 @@ PATIENCE = 60.0  # seconds until it must be ready
 
 @dataclass(frozen=True)
 class Engine:
-    """Where an engine listens, and its data: `base` None when it is not ours to start."""
+    """Where our engine listens, and where its data are."""
 
     binary: Path
     base: Path
@@ -76,6 +76,12 @@ class Engine:
         finally:
             waiting.cancel()
             ended.cancel()
+
+    def knows(self, services: set[str]) -> bool:
+        """Whether the ingress takes calls of these services: it hears of a registration a moment later."""
+        answer = request("GET", f"{self.ingress}/restate/health", timeout=2).checked()
+        known = answer.get("services") if isinstance(answer, dict) else None
+        return services <= {str(name) for name in known} if isinstance(known, list) else False
 
     async def _answers(self) -> None:
         while True:

@@ -53,7 +53,7 @@ class Lock:
             holder = self._read().get("serve", {}).get("pid", "?")
             where = self._path.parent
             raise ServeError(f"another agentflow serve (pid {holder}) uses {where}; see --data-dir", TAKEN) from None
-        left = {name: int(entry["pid"] or 0) for name, entry in self._read().items() if _is_alive(entry)}
+        left = {name: pid for name, entry in self._read().items() if (pid := _alive(entry)) is not None}
         self.record("serve", os.getpid())
         return left
 
@@ -72,12 +72,15 @@ class Lock:
             data = json.loads(self._path.read_bytes() or b"{}")
         except ValueError:
             return {}
-        return data if isinstance(data, dict) else {}
+        entries = data.items() if isinstance(data, dict) else ()
+        return {name: entry for name, entry in entries if isinstance(entry, dict)}
 
 
-def _is_alive(entry: dict[str, str | int | None]) -> bool:
+def _alive(entry: dict[str, str | int | None]) -> int | None:
+    """The process that an entry names, if it is still that one."""
     pid, when = entry.get("pid"), entry.get("started")
-    return isinstance(pid, int) and pid != os.getpid() and when is not None and started(pid) == when
+    ours = isinstance(pid, int) and pid != os.getpid() and when is not None and started(pid) == when
+    return int(pid) if pid is not None and ours else None
 
 
 def end(pid: int, patience: float = 2.0) -> None:

@@ -214,6 +214,8 @@ class Supervisor:
                 new = registry.publish(revision, base)
                 say(f"{revision.graph} revision {revision.hash}" + ("" if new else " (unchanged)"))
             registry.forget_drained(revision.hash for revision in self._served)
+            while self._engine is not None and not self._engine.knows({revision.graph for revision in self._served}):
+                time.sleep(0.02)
         except (Unreachable, Refused) as error:
             raise ServeError(f"the engine does not accept the service: {error}") from None
 

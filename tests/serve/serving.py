@@ -52,6 +52,92 @@ SERVICES = [main, nodes]
 """
 
 
+DESK = """
+from jobtools import hold, pay, release, risky
+from agentflow import runtime as af
+
+class Input(af.Type):
+    amount: af.Number
+
+GRAPH = af.Graph(name="desk", kind="workflow", revision="desk0001", source="graphs/desk.yaml", input=Input)
+release_tool = GRAPH.tool(af.Tool("release", release))
+hold_tool = GRAPH.tool(af.Tool("hold", hold, undo=af.Undo(release_tool, {"of": "{{ result }}"}, uses=("result",))))
+pay_tool = GRAPH.tool(af.Tool("pay", pay))
+risky_tool = GRAPH.tool(af.Tool("risky", risky))
+
+
+@af.node("hold", line=1, uses=("input",))
+def hold_node(run):
+    return run.tool(hold_tool, {"amount": "{{ input.amount }}"})
+
+
+@af.node("check", line=2, uses=("input",))
+async def check_node(run):
+    return await run.one(risky_node)
+
+
+@af.node("risky", line=3)
+def risky_node(run):
+    return run.tool(risky_tool, {})
+
+
+@af.node("sign_off", line=4, needs=("hold", "check"), uses=("input",))
+def sign_off_node(run):
+    return run.approval("Pay {{ input.amount }}?", approvers=["claims"], timeout="1h", on_timeout="reject")
+
+
+@af.node("pay", line=5)
+def pay_node(run):
+    return run.tool(pay_tool, {"amount": "{{ input.amount }}"})
+
+
+async def flow(run):
+    await run.together(hold_node, check_node)
+    await run.one(sign_off_node)
+    await run.one(pay_node)
+    return run.value({"paid": "{{ pay }}", "by": "{{ sign_off.by }}"})
+
+
+SERVICES = [af.workflow(GRAPH, flow), af.own_invocations(GRAPH, check=check_node), af.approvals(GRAPH)]
+"""
+
+ECHO = """
+from agentflow import runtime as af
+
+class Input(af.Type):
+    amount: af.Number
+
+GRAPH = af.Graph(name="echo", kind="service", revision="echo0001", source="graphs/echo.yaml", input=Input)
+
+async def flow(run):
+    return run.value("{{ input.amount }}")
+
+SERVICES = [af.service(GRAPH, flow)]
+"""
+
+TOOLS = """
+import pathlib
+HERE = pathlib.Path(__file__).parent
+
+def hold(amount: float) -> str:
+    return "h1"
+
+def release(of: str) -> str:
+    return of
+
+def pay(amount: float) -> str:
+    from agentflow import ToolError
+    if amount > 1000:
+        raise ToolError("too much")
+    return "p1"
+
+def risky() -> str:
+    if (HERE / "broken").exists():
+        raise OSError("the other side is down")
+    return "fine"
+"""
+
+
 def free_ports(count: int) -> list[int]:
     """Ports that were free a moment ago, between 20000 and what the kernel hands out on its own."""
     found: list[int] = []
@@ -86,16 +172,22 @@ class Served:
         (package / "__init__.py").write_text(f"def answer():\n    return {answer!r}\n")
 
     def revision(self, name: str, text: str | None = None) -> Path:
-        folder = self.folder / "build" / name
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "job.py").write_text(text or MODULE.format(hash=name, tool="jobtools"))
-        manifest = {"revision": name, "graph": "job", "kind": "workflow", "services": ["job", f"job.nodes_{name}"]}
-        (folder / "manifest.json").write_text(json.dumps(manifest))
-        return folder
+        text = text or MODULE.format(hash=name, tool="jobtools")
+        self.keep("job", "workflow", name, text, f"job.nodes_{name}")
+        return self.folder / "build" / name
 
-    def start(self, name: str, wait: bool = True) -> None:
+    def keep(self, graph: str, kind: str, hash: str, text: str, *services: str) -> None:
+        """A compiled graph under the name of its hash."""
+        folder = self.folder / "build" / hash
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{graph}.py").write_text(text)
+        manifest = {"revision": hash, "graph": graph, "kind": kind, "services": [graph, *services]}
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+
+    def start(self, *names: str, wait: bool = True) -> None:
         self.lines = []
-        command = [sys.executable, str(LAUNCH), str(self.data), str(self.folder), str(self.revision_folder(name))]
+        built = ",".join(str(self.revision_folder(name)) for name in names)
+        command = [sys.executable, str(LAUNCH), str(self.data), str(self.folder), built]
         command += [*map(str, self.ports), *self.options]
         environment = {**os.environ, **self.extra}
         self.process = subprocess.Popen(

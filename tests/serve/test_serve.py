@@ -9,7 +9,7 @@ import socket
 import time
 
 import pytest
-from serving import Served, wait_until
+from serving import MODULE, Served, wait_until
 
 from agentflow.client import Refused, Unreachable
 from agentflow.serve.lock import started
@@ -198,10 +198,8 @@ def test_what_a_killed_serve_left_is_ended(served: Served) -> None:
 def test_uses_an_engine_that_is_named(served: Served, tmp_path_factory: pytest.TempPathFactory) -> None:
     served.start("aaaa1111")
     guest = Served(tmp_path_factory.mktemp("guest"))
-    text = guest.revision("cccc3333").joinpath("job.py").read_text().replace('"job', '"guest')
-    guest.revision("cccc3333", text)
-    manifest = guest.folder / "build" / "cccc3333" / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"job', '"guest'))
+    text = MODULE.format(hash="cccc3333", tool="jobtools").replace('"job', '"guest')
+    guest.keep("guest", "workflow", "cccc3333", text, "guest.nodes_cccc3333")
     guest.ports = [served.ports[0] + 2000, *served.ports[1:]]
     guest.options = [served.admin.url]
     guest.start("cccc3333")
