@@ -1,5 +1,5 @@
-"""From the IR to a Python module: `emit(program)` gives its text, `revision(text)` its name among revisions."""
+"""From the IR to a Python module: `emit(program)` gives its text and its revision."""
 
-from agentflow.codegen.module import emit, revision
+from agentflow.codegen.module import emit
 
-__all__ = ["emit", "revision"]
+__all__ = ["emit"]

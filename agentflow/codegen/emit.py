@@ -11,7 +11,8 @@ from agentflow.types import STRING
 if TYPE_CHECKING:
     from agentflow.codegen.module import Module
 
-_UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
+_DAY = 86_400_000
+_UNITS = (("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
 
 Arguments = list[Expression | tuple[str, Expression]]
 
@@ -19,6 +20,8 @@ Arguments = list[Expression | tuple[str, Expression]]
 def duration(ms: int) -> str:
     """Milliseconds as the language writes them, quoted: `"1h30m"`."""
     text = ""
+    if ms >= 2 * _DAY:
+        text, ms = f"{ms // _DAY}d", ms % _DAY
     for unit, length in _UNITS:
         count, ms = divmod(ms, length)
         text += f"{count}{unit}" if count else ""

@@ -15,15 +15,14 @@ from agentflow.codegen.writer import Call, Expression, ListOf, Writer, data, lit
 _REVISION = "<revision>"
 
 
-def revision(text: str) -> str:
-    """The revision that a module is, 8 hex digits: its text, and the journals that its runtime writes."""
-    return hashlib.sha256(f"{journal.VERSION}\n{text}".encode()).hexdigest()[:8]
+def emit(program: ir.Program) -> tuple[str, str]:
+    """The module's text, and the revision that it is. The same program gives the same bytes.
 
-
-def emit(program: ir.Program) -> str:
-    """The module's text. The same program gives the same bytes."""
+    The revision, 8 hex digits, covers the text and the journals that its runtime writes.
+    """
     text = Module(program).text_of_module()
-    return text.replace(_REVISION, revision(text))
+    revision = hashlib.sha256(f"{journal.VERSION}\n{text}".encode()).hexdigest()[:8]
+    return text.replace(_REVISION, revision), revision
 
 
 @dataclass
@@ -288,4 +287,4 @@ def _callee_first(agents: tuple[ir.Agent, ...]) -> list[ir.Agent]:
     return list(ordered.values())
 
 
-__all__ = ["Module", "emit", "revision"]
+__all__ = ["Module", "emit"]

@@ -19,11 +19,19 @@ ErrorKind = Literal[
 class NodeError(Exception):
     """A node failed for good. `code` is HTTP-like and never 409, which means other things to the engine.
 
-    `unknown` says that the call was cut off: whether it took effect is not known.
+    `unknown` says that the call was cut off: whether it took effect is not known. `told`: a model that asked for the
+    call is told, and may recover.
     """
 
     def __init__(
-        self, kind: ErrorKind, message: str, *, code: int = 500, node: str | None = None, unknown: bool = False
+        self,
+        kind: ErrorKind,
+        message: str,
+        *,
+        code: int = 500,
+        node: str | None = None,
+        unknown: bool = False,
+        told: bool = False,
     ) -> None:
         super().__init__(message)
         self.kind: ErrorKind = kind
@@ -31,6 +39,7 @@ class NodeError(Exception):
         self.message = message
         self.node = node
         self.unknown = unknown
+        self.told = told
 
     def as_json(self) -> dict[str, Json]:
         """The `error` that templates see: kind, code, message, node."""

@@ -22,6 +22,7 @@ from agentflow.runtime.answers import usage
 from agentflow.runtime.errors import Cancelled, Interruption, NodeError, TemplateError, TimedOut
 from agentflow.runtime.graph import Agent, Graph, Node, Otherwise, Retry, Tool, Undo, Use, milliseconds
 from agentflow.runtime.report import Report
+from agentflow.runtime.signature import signature_of
 from agentflow.types import Json
 
 if TYPE_CHECKING:
@@ -141,7 +142,6 @@ class StepFlight(Flight):
         self.entry = entry
         self.stop = stop
         self.effect = effect
-        self.told = False
         if entry is not None:
             self.undo.append(entry)
 
@@ -152,9 +152,13 @@ class StepFlight(Flight):
             saga.settle(self.undo, self.entry, outcome)
         if "failed" in outcome:
             failed = outcome["failed"]
-            self.told = failed["told"]
             raise NodeError(
-                failed["kind"], failed["message"], code=failed["code"], node=self.run.path, unknown=failed["unknown"]
+                failed["kind"],
+                failed["message"],
+                code=failed["code"],
+                node=self.run.path,
+                unknown=failed["unknown"],
+                told=failed["told"],
             )
         value: Json = outcome["value"]
         return value
@@ -530,6 +534,8 @@ class Run:
         A ToolError is an outcome, for the model to hear of; any other failure is raised once all are known.
         """
         invocation = self.invocation
+        if len(calls) == 1 and signature_of(calls[0].tool.function).keeps_own_journal:
+            return [await self._journaling_call(calls[0])]
         flights = [self.inside(call.address, own_scope=False).start_tool(call.tool, call.args) for call in calls]
         pending: dict[Future, int] = {flight.future: at for at, flight in enumerate(flights)}
         outcomes: list[ToolOutcome | None] = [None] * len(flights)
@@ -541,7 +547,7 @@ class Run:
                     try:
                         outcomes[at] = ToolOutcome(value=await flights[at].take())
                     except NodeError as error:
-                        if flights[at].told:
+                        if error.told:
                             outcomes[at] = ToolOutcome(error=error.message)
                         else:
                             errors.append(error)
@@ -557,6 +563,17 @@ class Run:
         if errors:
             raise errors[0]
         return [outcome for outcome in outcomes if outcome is not None]
+
+    async def _journaling_call(self, call: ToolCall) -> ToolOutcome:
+        from agentflow.runtime.own_journal import call_with_context
+
+        try:
+            value = await call_with_context(self.inside(call.address, own_scope=False), call.tool, call.args)
+        except NodeError as error:
+            if error.told:
+                return ToolOutcome(error=error.message)
+            raise
+        return ToolOutcome(value=value)
 
     def count_handoff(self, limit: int | None) -> None:
         """Counts a handoff. Raises the terminal error of the limit, the agent's or the graph's."""

@@ -43,7 +43,8 @@ async def call_with_context(run: Run, tool: Tool, args: Mapping[str, Json]) -> J
         if entry is not None and entry.on == "attempted":
             entry.at = invocation.now
             invocation.undo.append(entry)
-        raise NodeError("tool", steps.describe(error), code=code, node=run.path) from None
+        told = isinstance(error, ToolError)
+        raise NodeError("tool", steps.describe(error), code=code, node=run.path, told=told) from None
     except ValueError as error:
         raise NodeError("tool", f"the result of {tool.name} {error}", node=run.path) from None
     if entry is not None:

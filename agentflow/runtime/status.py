@@ -24,5 +24,5 @@ async def status(graph: Graph, ctx: restate.WorkflowSharedContext) -> bytes:
     waiting = [{"node": path, **node["waits"]} for path, node in nodes.items() if node["state"] == "waiting"]
     if run["state"] == "running" and waiting and not any(node["state"] == "running" for node in nodes.values()):
         run = {**run, "state": "waiting"}
-    spent = await ctx.get("spent") or {}
-    return json.dumps({"run": run, "nodes": nodes, "waiting": waiting, "spent": spent}, ensure_ascii=False).encode()
+    spent: dict[str, Any] | None = await ctx.get("spent")
+    return json.dumps({"run": run, "nodes": nodes, "waiting": waiting, "spent": spent or {}}, ensure_ascii=False).encode()
