@@ -50,17 +50,19 @@ def ordered(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
 
 
 def quoted(value: object) -> str:
-    """A value from a user's file, in double quotes, on one line, and no longer than a message can bear."""
-    text = value if isinstance(value, str) else str(value)
+    """A value from a user's file: text in double quotes, on one line, and no longer than a message can bear."""
+    if not isinstance(value, str):
+        return str(value).lower() if isinstance(value, bool) else str(value)
+    text = value
     if len(text) > 60:
         text = text[:57] + "..."
     escaped = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
     return '"' + escaped.replace('"', '\\"') + '"'
 
 
-def nearest(name: str, choices: Iterable[str]) -> str | None:
+def nearest(name: str, choices: Iterable[str], cutoff: float = 0.6) -> str | None:
     """The choice that was probably meant, if one is near enough."""
-    found = difflib.get_close_matches(name[:100], list(choices), n=1, cutoff=0.6)
+    found = difflib.get_close_matches(name[:100], list(choices), n=1, cutoff=cutoff)
     return found[0] if found else None
 
 
@@ -70,5 +72,5 @@ def choices_help(name: str, choices: Iterable[str]) -> str | None:
     if (near := nearest(name, known)) is not None:
         return f"did you mean {quoted(near)}?"
     if known and len(known) <= 8:
-        return "there is " + ", ".join(quoted(choice) for choice in known)
+        return f"there {'is' if len(known) == 1 else 'are'} " + ", ".join(quoted(choice) for choice in known)
     return None

@@ -36,6 +36,9 @@ class Source:
         key, mark = self._find(path)
         if mark is None:
             return START
+        if not path and isinstance(mark, Marks) and mark.keys:
+            first, _ = next(iter(mark.keys.values()))
+            return self._span(begins(first), ends(first))
         if isinstance(mark, Marks) and key is not None and "\n" in self.text[ends(key) : begins(mark.start)]:
             return self._span(begins(key), ends(key))  # a block below its key: the key says more
         start, end = _ends(mark)
@@ -76,6 +79,10 @@ class Source:
         else:
             span = self.key_span(path) if key else self.span(path)
         return Diagnostic(code, message, span, self.name, note=note, help=help, related=related)
+
+    def files(self) -> dict[str, str]:
+        """The texts that diagnostics may point into, by name."""
+        return {self.name: self.text, **dict(self.texts.values())}
 
     def line(self, path: Path) -> int:
         return self.key_span(path).line
@@ -195,6 +202,8 @@ def _syntax(source: Source, error: yaml.YAMLError) -> Diagnostic:
     mark, began = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
     message = "this is not YAML: " + problem + (f", {context}" if context else "")
     help = next((text for words, text in _HELPS if words in problem or (context and words in context)), None)
+    if began and "end of stream" in problem:  # where it began says more than where the file ends
+        mark = began
     span = source._span(mark.index, mark.index + 1) if mark else START
     related: tuple[tuple[Span, str], ...] = ()
     if began and mark and began.index != mark.index:

@@ -248,7 +248,8 @@ class _Builder:
         return key
 
     def _tag(self, event: Event, tag: str) -> None:
-        self.report("yaml-tag", f"tags ({tag}) are not part of the language", event, event)
+        shown = tag.replace("tag:yaml.org,2002:", "!!")
+        self.report("yaml-tag", f"tags ({shown}) are not part of the language", event, event)
 
 
 def _key_help(shown: str) -> str | None:

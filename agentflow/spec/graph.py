@@ -43,7 +43,7 @@ MESSAGE = Object((Field("message", STRING),))
 def parse(source: Source) -> tuple[GraphSpec | None, list[Diagnostic]]:
     """The graph, as far as it can be made out, and everything that is wrong with how it is written."""
     reading = Reading(source, project_root(source.path))
-    reader = reading.reader((), source.data, "a graph")
+    reader = reading.reader((), source.data, "the graph")
     if reader is None:
         return None, reading.problems
     names = source.data.get("types") if isinstance(source.data, dict) else None
@@ -96,7 +96,7 @@ def _version(reader: Reader) -> None:
 
 
 def _name(reader: Reader) -> str:
-    name = reader.string("graph", "a name") if reader.require("graph") else None
+    name = reader.string("graph", "a name") if reader.require("graph", "name it: graph: my_graph") else None
     if name is None:
         return reader.reading.source.path.stem
     problem = bad_name(name, "a graph", reserved=False)

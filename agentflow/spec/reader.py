@@ -64,7 +64,10 @@ class Reading:
         """A reader of the mapping at a path; None, and reported, if it is none."""
         if isinstance(data, dict):
             return Reader(self, path, data, what)
-        self.wrong(path, "a mapping", data)
+        if path:
+            self.wrong(path, "a mapping", data)
+        else:
+            self.error("wrong-type", "a graph must be a mapping", path, note=f"this is {_WORDS[type(data)]}")
         return None
 
     def text(self, path: Path, data: Json, blank: bool = False) -> str | None:
@@ -97,7 +100,7 @@ class Reading:
             return None
         text, problem = read_text(found, name)
         if text is None:
-            beside = (self.source.path.parent / wanted).exists()
+            beside = not found.exists() and (self.source.path.parent / wanted).exists()
             help = "the path is relative to the project's folder, not to the graph" if beside else None
             self.error("unreadable-file", problem.message if problem else f"{name} cannot be read", place, help=help)
             return None
@@ -133,6 +136,8 @@ class Reader:
     def require(self, key: str, help: str | None = None) -> bool:
         if key in self.data:
             return True
+        if any(nearest(str(given), [key], 0.8) for given in self.data):
+            return False  # misspelt, which is reported as an unknown key
         self.error("missing-key", f"{self.what} lacks {quoted(key)}", self.path, key=True, help=help)
         return False
 

@@ -40,9 +40,9 @@ def read_tools(reader: Reader) -> tuple[dict[str, PythonToolSpec], frozenset[str
 def _tool(reader: Reader, name: str) -> PythonToolSpec | None:
     kinds = [kind for kind in (*KINDS, *LATER_KINDS) if reader.has(kind)]
     if len(kinds) > 1:
-        first = [(reader.at(kinds[0]), "and this another")]
+        first = [(reader.at(kinds[0]), "this is one")]
         message = f"{reader.what} is of two kinds: {' and '.join(quoted(kind) for kind in kinds)}"
-        reader.error("several-verbs", message, reader.at(kinds[1]), key=True, note="this says one", related=first)
+        reader.error("several-verbs", message, reader.at(kinds[1]), key=True, note="this is another", related=first)
         return None
     if not kinds:
         listed = ", ".join(KINDS)

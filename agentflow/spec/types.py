@@ -100,7 +100,7 @@ def _words(reading: Reading, path: Path, text: str) -> Type:
         return _name(reading, path, words[0])
     rest = [word for word in words if word != "null"]
     nullable = len(rest) < len(words)
-    if len(rest) == 1 and nullable:
+    if len(rest) == 1 and nullable and _WORD.match(rest[0]):
         return Nullable(_name(reading, path, rest[0]))
     named = [word for word in rest if word in PRIMITIVES or word in reading.type_names or word in FOREIGN]
     bad = [word for word in rest if not _WORD.match(word)]

@@ -11,8 +11,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agentflow.tools.modules import Imported, Module, Unreadable, load
-from agentflow.types import ANY, BOOLEAN, INTEGER, NULL, NUMBER, STRING, Enumeration, Field, Json, ListOf, Nullable
-from agentflow.types import Object, Type
+from agentflow.types import (
+    ANY,
+    BOOLEAN,
+    INTEGER,
+    NULL,
+    NUMBER,
+    STRING,
+    Enumeration,
+    Field,
+    Json,
+    ListOf,
+    Nullable,
+    Object,
+    Type,
+)
 
 _BUILTIN: dict[str, Type] = {"str": STRING, "int": INTEGER, "float": NUMBER, "bool": BOOLEAN, "None": NULL}
 _LISTS = frozenset("list List tuple Tuple set Set frozenset FrozenSet Sequence Iterable Collection".split())
@@ -154,9 +167,11 @@ class Annotations:
         partial = any(_is_partial(keyword) for keyword in node.keywords)
         fields = {inner.name: inner for parent in parents for inner in parent.fields}
         for statement in node.body:
-            if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
-                if self.dotted(statement.annotation).rpartition(".")[2] not in ("ClassVar", "InitVar"):
-                    fields[statement.target.id] = self._field(statement.target.id, statement, typed_dict, partial)
+            if not (isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)):
+                continue
+            name = statement.target.id
+            if self.dotted(statement.annotation).rpartition(".")[2] not in ("ClassVar", "InitVar"):
+                fields[name] = self._field(name, statement, typed_dict, partial)
         return Object(tuple(fields.values()))
 
     def _field(self, name: str, statement: ast.AnnAssign, typed_dict: bool, partial: bool) -> Field:

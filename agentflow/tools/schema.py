@@ -1,9 +1,9 @@
-"""JSON Schema of a tool's parameters: what a model is told that it may pass."""
+"""JSON Schema of types: what a model is told that it may pass to a tool, what a graph takes and gives."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import assert_never
 
 from agentflow.tools.signature import Parameter
@@ -36,7 +36,7 @@ def parameters_schema(parameters: Sequence[Parameter], open: bool) -> Json:
 
 
 def schema_of(type: Type) -> dict[str, Json]:
-    """Of a type that was read from Python, in which nothing is Named."""
+    """Of a type; the graph's own types are references into `$defs`."""
     match type:
         case Primitive():
             return {} if type.name == "any" else {"type": type.name}
@@ -55,10 +55,29 @@ def schema_of(type: Type) -> dict[str, Json]:
         case JsonSchema():
             loaded = json.loads(type.text)
             return loaded if isinstance(loaded, dict) else {}
-        case Named() | PythonType():
+        case Named():
+            return {"$ref": f"#/$defs/{type.name}"}
+        case PythonType():
             return {}
         case _:
             assert_never(type)
+
+
+def definitions(schema: Json, types: Mapping[str, Type]) -> dict[str, Json]:
+    """The graph's types that a schema refers to, and those that they refer to."""
+    found: dict[str, Json] = {}
+    rest = [schema]
+    while rest:
+        part = rest.pop()
+        if isinstance(part, list):
+            rest += part
+        elif isinstance(part, dict):
+            name = str(part.get("$ref", "")).removeprefix("#/$defs/")
+            if name in types and name not in found:
+                found[name] = schema_of(types[name])
+                rest.append(found[name])
+            rest += part.values()
+    return dict(sorted(found.items()))
 
 
 def _field(field: Field) -> dict[str, Json]:
@@ -67,4 +86,8 @@ def _field(field: Field) -> dict[str, Json]:
         schema["description"] = field.description
     if field.has_default:
         schema["default"] = field.default
+    limits = {"minimum": field.minimum, "maximum": field.maximum, "pattern": field.pattern}
+    schema |= {name: value for name, value in limits.items() if value is not None}
+    if field.max_length is not None:
+        schema["maxItems" if schema.get("type") == "array" else "maxLength"] = field.max_length
     return schema

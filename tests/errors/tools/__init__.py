@@ -1,0 +1,1 @@
+"""Functions that the graphs in the folder above name, rightly and wrongly."""

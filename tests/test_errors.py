@@ -1,0 +1,55 @@
+"""Every mistake has its message: `errors/<code>-<what>.yaml`, with `# ERROR` on each guilty line, and beside it the
+whole output. `AGENTFLOW_UPDATE=1 pytest tests/test_errors.py` writes the outputs anew; read the diff."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from agentflow.cli import main
+from agentflow.codes import CODES
+from agentflow.driver import compile
+from agentflow.rendering import render
+
+FOLDER = Path(__file__).parent / "errors"
+CASES = sorted(FOLDER.glob("*.yaml"))
+NOT_IN_A_FILE = {"file-too-large"}  # see test_source.py
+UPDATE = bool(os.environ.get("AGENTFLOW_UPDATE"))
+
+
+def code_of(case: Path) -> str:
+    """The longest code that the file's name begins with."""
+    return max((code for code in CODES if case.stem.startswith(code + "-")), key=len, default=case.stem)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)
+def test_a_mistake_is_told_at_its_line(case: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(FOLDER)
+    result = compile(Path(case.name))
+    sources = result.source.files() if result.source else {case.name: case.read_bytes().decode("latin-1")}
+    output = render(result.diagnostics, sources)
+    expected = case.with_suffix(".txt")
+    if UPDATE:
+        expected.write_text(output, encoding="utf-8")
+    lines = re.split(r"\r\n|\n|\r", case.read_bytes().decode("latin-1"))
+    guilty = {number for number, line in enumerate(lines, 1) if "# ERROR" in line}
+    assert result.program is None
+    assert {diagnostic.code for diagnostic in result.diagnostics} == {code_of(case)}, output
+    assert {diagnostic.span.line for diagnostic in result.diagnostics} == guilty, output
+    assert output == expected.read_text(encoding="utf-8")
+
+
+def test_every_code_has_a_case() -> None:
+    assert set(CODES) == {code_of(case) for case in CASES} | NOT_IN_A_FILE
+
+
+@pytest.mark.parametrize("code", sorted(CODES))
+def test_every_code_is_explained(code: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", code]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith(f"{code}: ")
+    assert len(told.splitlines()) >= 3
+    assert all(len(line) <= 120 for line in told.splitlines())
