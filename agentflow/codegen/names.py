@@ -6,7 +6,20 @@ import builtins
 import keyword
 import re
 
-_RESERVED = {"GRAPH", "SERVICES", "Annotated", "Any", "Literal", "af", "annotations", "run", "case", "match", "type", "_"}
+_RESERVED = {
+    "GRAPH",
+    "SERVICES",
+    "Annotated",
+    "Any",
+    "Literal",
+    "af",
+    "annotations",
+    "run",
+    "case",
+    "match",
+    "type",
+    "_",
+}
 
 
 class Names:

@@ -11,7 +11,14 @@ from agentflow import types as t
 from agentflow.codegen.names import Names, class_name, identifier
 from agentflow.codegen.writer import Call, Writer, broken, literal
 
-_PRIMITIVES = {"string": "str", "integer": "int", "number": "af.Number", "boolean": "bool", "any": "Any", "null": "None"}
+_PRIMITIVES = {
+    "string": "str",
+    "integer": "int",
+    "number": "af.Number",
+    "boolean": "bool",
+    "any": "Any",
+    "null": "None",
+}
 # Attributes of pydantic's BaseModel that a field would hide: such a field gets another Python name and an alias.
 _HIDDEN = {
     "construct", "copy", "dict", "from_orm", "json", "parse_file", "parse_obj", "parse_raw", "schema", "schema_json",
@@ -129,5 +136,3 @@ def _attribute(name: str, taken: set[str]) -> str:
         base += "_"
     taken.add(base)
     return base
-
-

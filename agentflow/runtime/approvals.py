@@ -53,7 +53,9 @@ class Notify:
 
 
 class GateFlight(Flight):
-    def __init__(self, run: Run, future: restate.RestateDurableCallFuture[bytes], on_timeout: str | None, on_reject: str) -> None:
+    def __init__(
+        self, run: Run, future: restate.RestateDurableCallFuture[bytes], on_timeout: str | None, on_reject: str
+    ) -> None:
         super().__init__(run, future)
         self.call = future
         self.on_timeout = on_timeout

@@ -114,6 +114,7 @@ class _Owner:
         self.ctx = ctx
         self.stateful = stateful
         self.facts: dict[str, Json] = {}
+        self.spent: dict[str, Any] = {}  # as last written
 
     async def work(self, flow: Flow, given: Json, started: float) -> bytes:
         key = self.stateful.key() if self.stateful is not None else None
@@ -123,9 +124,8 @@ class _Owner:
             "started": _rfc3339(started),
             **({} if key is None else {"key": key}),
         }
-        invocation = Invocation(
-            self.ctx, self.graph, run, Report(self._put_node), started, replies=replies_for(self.graph)
-        )
+        invocation = Invocation(self.ctx, self.graph, run, Report(), started, replies=replies_for(self.graph))
+        invocation.report = Report(lambda path, state: self._put_node(invocation, path, state))
         self.facts = {**run, "revision": self.graph.revision, "state": "running", "compensation": "none"}
         self._put("run", {**self.facts, "started": started})
         if self.graph.limits.time is not None:
@@ -186,8 +186,11 @@ class _Owner:
         if self.stateful is not None:
             self.stateful.set(name, value)
 
-    def _put_node(self, path: str, state: dict[str, Any]) -> None:
+    def _put_node(self, invocation: Invocation, path: str, state: dict[str, Any]) -> None:
         self._put(f"node:{path}", state)
+        if vars(invocation.spent) != self.spent:
+            self.spent = dict(vars(invocation.spent))
+            self._put("spent", self.spent)
 
 
 async def branch(graph: Graph, node: Node, ctx: restate.Context, body: bytes) -> bytes:

@@ -148,6 +148,7 @@ class StepFlight(Flight):
     async def take(self) -> Json:
         outcome: steps.Outcome = await self.future
         self.run.invocation.happened(outcome["at"])
+        self.run.invocation.report.tried(self.run.path, outcome)
         if self.entry is not None:
             saga.settle(self.undo, self.entry, outcome)
         if "failed" in outcome:
@@ -185,7 +186,9 @@ class CallFlight(Flight):
             self._merge(json.loads(metadata.get("agentflow", "{}")))
             node = metadata.get("node") or self.run.path
             kind: Any = metadata.get("kind", "cancelled" if error.status_code == 409 else "fail")
-            raise NodeError(kind, error.message, code=499 if kind == "cancelled" else error.status_code, node=node) from None
+            raise NodeError(
+                kind, error.message, code=499 if kind == "cancelled" else error.status_code, node=node
+            ) from None
         self._merge(result)
         self.outcome = result.get("outcome")
         value: Json = result["value"]
@@ -240,7 +243,9 @@ class Run:
         assert isinstance(values, dict)
         return self.start_tool(tool, values, retry)
 
-    def start_tool(self, tool: Tool, args: Mapping[str, Json], retry: Retry | None = None, undo: Undo | None = None) -> StepFlight:
+    def start_tool(
+        self, tool: Tool, args: Mapping[str, Json], retry: Retry | None = None, undo: Undo | None = None
+    ) -> StepFlight:
         invocation = self.invocation
         invocation.spent.tool_calls += 1
         key = f"{invocation.run['id']}:{self.path}"
@@ -266,7 +271,18 @@ class Run:
 
         if retry is not None:
             agent = replace(agent, model=replace(agent.model, retry=retry))
-        return await turn(self, agent, self.text(prompt), returns=agent.returns if returns is None else returns)
+        returns = agent.returns if returns is None else returns
+        alarm = self._alarm(self.path, agent.limits.time)
+        try:
+            return await turn(self, agent, self.text(prompt), returns=returns)
+        except TimedOut as timed_out:
+            if timed_out.alarm is not alarm:
+                raise
+            limit = f"{agent.name} took longer than {agent.limits.time} (limits.time)"
+            raise NodeError("limit", limit, code=504, node=self.path) from None
+        finally:
+            if alarm is not None:
+                self.invocation.alarms.remove(alarm)
 
     def approval(self, message: str, **options: Any) -> Flight:
         """Asks people; see `approvals.ask`, whose options these are."""
@@ -519,6 +535,7 @@ class Run:
             raise
         outcome = await future
         invocation.happened(outcome["at"])
+        invocation.report.tried(self.path, outcome)
         if "failed" in outcome:
             failed = outcome["failed"]
             raise NodeError(failed["kind"], failed["message"], code=failed["code"], node=self.path)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-NodeState = dict[str, Any]  # state, started, ended (seconds since 1970), error, waits
+NodeState = dict[str, Any]  # state, started, ended (seconds since 1970), error, waits, attempts, last_error
 
 
 class Report:
@@ -17,6 +17,7 @@ class Report:
 
     def __init__(self, write: Callable[[str, NodeState], None] | None = None) -> None:
         self.nodes: dict[str, NodeState] = {}
+        self.tries: dict[str, NodeState] = {}
         self._write = write
 
     def put(self, path: str, state: NodeState) -> None:
@@ -30,7 +31,16 @@ class Report:
     def waiting(self, path: str, waits: Mapping[str, Any]) -> None:
         self.put(path, {**self.nodes.get(path, {}), "state": "waiting", "waits": dict(waits)})
 
+    def tried(self, path: str, outcome: Mapping[str, Any]) -> None:
+        """How often a step of the node was tried, where once was not enough."""
+        if outcome["tries"] > 1:
+            about = {"attempts": outcome["tries"]}
+            if "last_error" in outcome:
+                about["last_error"] = outcome["last_error"]
+            self.tries[path] = about
+
     def ended(self, path: str, state: str, at: float, error: Mapping[str, Any] | None = None) -> None:
         before = self.nodes.get(path, {})
         kept = {"started": before["started"]} if "started" in before else {}
+        kept.update(self.tries.pop(path, {}))
         self.put(path, {**kept, "state": state, "ended": at, **({"error": dict(error)} if error else {})})

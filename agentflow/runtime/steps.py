@@ -2,7 +2,7 @@
 
 Tries again happen in here, not in the engine: an engine retry ends the whole attempt and restarts
 every step in flight beside it. Only the outcome is journaled, as
-`{"value": ..., "at": seconds}` or `{"failed": {kind, code, message, told, unknown}, "at": seconds}`.
+`{"value": ..., "at": seconds, "tries": n}` or `{"failed": {kind, code, message, told, unknown}, "at": ..., "tries": n}`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from restate.exceptions import TerminalError
 
 from agentflow import ToolError
 from agentflow.runtime.errors import ModelUnavailable, NodeError
-from agentflow.runtime.graph import Retry, Tool, milliseconds
+from agentflow.runtime.graph import MODEL_RETRY, Retry, Tool, milliseconds
 from agentflow.runtime.schema import Mismatch, bind
 from agentflow.types import Json
 
@@ -85,12 +85,18 @@ def to_json(value: object) -> Json:
     return result
 
 
-def failure(kind: str, error: BaseException | str, *, code: int = 500, told: bool = False, unknown: bool = False) -> Outcome:
+def failure(
+    kind: str, error: BaseException | str, *, code: int = 500, told: bool = False, unknown: bool = False, tries: int = 1
+) -> Outcome:
     text = error if isinstance(error, str) else describe(error)
-    return {
-        "failed": {"kind": kind, "code": code, "message": text, "told": told, "unknown": unknown},
-        "at": time.time(),
-    }
+    failed = {"kind": kind, "code": code, "message": text, "told": told, "unknown": unknown}
+    return {"failed": failed, "at": time.time(), "tries": tries}
+
+
+def success(value: object, tries: int, last: BaseException | None) -> Outcome:
+    """With what went wrong in the try before, if there was one."""
+    about = {} if last is None else {"last_error": describe(last)}
+    return {"value": value, "at": time.time(), "tries": tries, **about}
 
 
 async def call(tool: Tool, args: Mapping[str, Json], key: str) -> Json:
@@ -144,18 +150,19 @@ async def tool_step(tool: Tool, args: Mapping[str, Json], key: str, retry: Retry
     bounded = retry is not None and (retry.attempts is not None or retry.within is not None)
     began = time.monotonic()
     tries = 0
+    last: Exception | None = None
     while True:
         tries += 1
         try:
-            return {"value": await _bounded(lambda: call(tool, args, key), tool.timeout, stop), "at": time.time()}
+            return success(await _bounded(lambda: call(tool, args, key), tool.timeout, stop), tries, last)
         except _Cut:
-            return failure("timeout", f"{tool.name} was cut off", code=504, unknown=True)
+            return failure("timeout", f"{tool.name} was cut off", code=504, unknown=True, tries=tries)
         except ToolError as error:
-            return failure("tool", error, told=True)
+            return failure("tool", error, told=True, tries=tries)
         except TerminalError as error:
-            return failure("tool", error, code=error.status_code)
+            return failure("tool", error, code=error.status_code, tries=tries)
         except NodeError as error:
-            return failure(error.kind, error.message, code=error.code)
+            return failure(error.kind, error.message, code=error.code, tries=tries)
         except Exception as error:
             last = error
         kind = "timeout" if isinstance(last, TimeoutError) else "tool"
@@ -164,7 +171,7 @@ async def tool_step(tool: Tool, args: Mapping[str, Json], key: str, retry: Retry
         late = policy.within is not None and (time.monotonic() - began) * 1000 >= milliseconds(policy.within)
         if stop.no_more_tries or (bounded and (spent_all or late)):
             note = f"{tool.name} failed after {tries} {'try' if tries == 1 else 'tries'}: {describe(last)}"
-            return failure(kind, note, code=504 if kind == "timeout" else 500, unknown=unknown)
+            return failure(kind, note, code=504 if kind == "timeout" else 500, unknown=unknown, tries=tries)
         if not bounded and spent_all:
             raise StepUnavailable(f"{tool.name}: {describe(last)}") from None
         after = getattr(last, "retry_after", None)
@@ -173,10 +180,11 @@ async def tool_step(tool: Tool, args: Mapping[str, Json], key: str, retry: Retry
 
 async def model_step(call: Callable[[int], Awaitable[dict[str, Any]]], retry: Retry, stop: Stop) -> Outcome:
     """The durable step of a model call: `call(attempt)`, attempts counted from 1, tried at most `retry.attempts` times."""
-    attempts = retry.attempts or 1
+    attempts = retry.attempts or MODEL_RETRY.attempts or 1
+    last: ModelUnavailable | None = None
     for attempt in range(1, attempts + 1):
         try:
-            return {"value": await _bounded(lambda: call(attempt), None, stop), "at": time.time()}
+            return success(await _bounded(lambda: call(attempt), None, stop), attempt, last)
         except _Cut:
             return failure("model", "the model call was cut off", code=499)
         except NodeError as error:
@@ -187,11 +195,15 @@ async def model_step(call: Callable[[int], Awaitable[dict[str, Any]]], retry: Re
             break
         if attempt < attempts:
             await _pause(retry.pause(attempt) if last.retry_after is None else last.retry_after, stop)
+    assert last is not None
     tries = "1 try" if attempt == 1 else f"{attempt} tries"
-    return failure("model", f"the model did not answer in {tries}: {mask(str(last))}", code=last.code)
+    message = f"the model did not answer in {tries}: {mask(last.message)}"
+    return failure("model", message, code=last.code, tries=attempt)
 
 
-def journaled(ctx: restate.Context, name: str, closure: Callable[[], Awaitable[Outcome]]) -> restate.RestateDurableFuture[Outcome]:
+def journaled(
+    ctx: restate.Context, name: str, closure: Callable[[], Awaitable[Outcome]]
+) -> restate.RestateDurableFuture[Outcome]:
     """Starts a closure as a durable step called `name`; its outcome is kept as JSON."""
 
     async def run() -> Outcome:
