@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import sys
 from pathlib import Path
 
 from agentflow import visualize
+from agentflow.cli import USAGE, colors
+from agentflow.driver import compile
 from agentflow.ir import Program
+from agentflow.project import find_graph
+from agentflow.rendering import render
 
-INVALID, USAGE = 1, 2
+INVALID = 1
 _TREE = "├─└│·…"
 
 
@@ -35,12 +38,13 @@ def main(args: argparse.Namespace) -> int:
     program = _compiled(words[-1])
     if program is None:
         return INVALID
+    if file is None:
+        _print(program, format)
+        return 0
     try:
-        _write(program, format, file)
-    except BrokenPipeError:  # the reader has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        file.write_bytes(visualize.render(program, format))
     except OSError as error:
-        return _usage(f"{file or 'stdout'}: {error.strerror or error}")
+        return _usage(f"{file}: {error.strerror or error}")
     return 0
 
 
@@ -50,36 +54,25 @@ def _by_suffix(file: Path) -> visualize.Format | None:
 
 def _compiled(graph: str) -> Program | None:
     """The graph's program; without one, its diagnostics have been printed."""
-    from agentflow import driver
-    from agentflow.project import find_graph
-    from agentflow.rendering import render
-
-    result = driver.compile(find_graph(graph))
+    result = compile(find_graph(graph))
     if result.diagnostics:
-        sources = {result.source.name: result.source.text} if result.source is not None else {}
-        sys.stderr.write(render(result.diagnostics, sources, "text", _colors(sys.stderr)))
+        texts = result.source.files() if result.source is not None else {}
+        sys.stderr.write(render(result.diagnostics, texts, "text", colors(sys.stderr)))
     return result.program
 
 
-def _write(program: Program, format: visualize.Format, file: Path | None) -> None:
-    if file is not None:
-        file.write_bytes(visualize.render(program, format))
-    elif format == "text":
-        _print(visualize.text(program, _style()))
-    else:
-        sys.stdout.buffer.write(visualize.render(program, format))
-    sys.stdout.flush()
-
-
-def _print(tree: str) -> None:
-    """In the encoding of stdout; what it does not have is shown as an escape."""
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(tree.encode(encoding, "backslashreplace").decode(encoding))
+def _print(program: Program, format: visualize.Format) -> None:
+    """A tree in the encoding of stdout, everything else as the bytes of a file."""
+    if format == "text":
+        sys.stdout.write(visualize.text(program, _style()))
+        return
+    sys.stdout.buffer.write(visualize.render(program, format))
+    sys.stdout.buffer.flush()
 
 
 def _style() -> visualize.Style:
     width = shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 100
-    return visualize.Style(width=width, unicode=_can_encode(_TREE), color=_colors(sys.stdout))
+    return visualize.Style(width=width, unicode=_can_encode(_TREE), color=colors(sys.stdout))
 
 
 def _can_encode(text: str) -> bool:
@@ -88,11 +81,6 @@ def _can_encode(text: str) -> bool:
     except (UnicodeError, LookupError):
         return False
     return True
-
-
-def _colors(stream: object) -> bool:
-    is_terminal = getattr(stream, "isatty", lambda: False)()
-    return bool(is_terminal) and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
 
 
 def _usage(message: str) -> int:

@@ -1,61 +1,20 @@
-"""A program as boxes within boxes and the edges between them: what Mermaid, DOT and SVG all draw.
-
-Edges join boxes of the same level only, as in the language, where nothing sees into a group.
-"""
+"""A program as a diagram."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import count
-from typing import Literal
 
-from agentflow.ir import Agent, Block, Choice, Fan, Group, Node, Program, Run, Turn
-from agentflow.types import Object
+from agentflow.ir import Block, Choice, Fan, Group, Node, Program, Run, Turn
+from agentflow.types import Object, Type
 from agentflow.visualize import order
-from agentflow.visualize.facts import Fact, Names, abilities, facts
+from agentflow.visualize.boxes import Box, Diagram, Edge, Inside
+from agentflow.visualize.facts import Fact, Names, facts
+from agentflow.visualize.team import team
 from agentflow.visualize.words import arguments, fields, literal, one_line, type_name, visible
 
-Look = Literal["order", "implied", "case", "handoff", "asks", "error", "frame"]
 FEW_CASES = 6
-
-
-@dataclass(frozen=True)
-class Inside:
-    boxes: tuple[Box, ...]
-    edges: tuple[Edge, ...]
-
-
-@dataclass(frozen=True)
-class Box:
-    id: str
-    name: str
-    kind: str  # the verb, or `input`, `output`, `decision`, `member` (an agent of a team)
-    facts: tuple[Fact, ...] = ()  # what is written on it
-    title: str = ""  # everything, on several lines
-    entry: tuple[str, ...] = ()  # what must hold for it to be entered: a case, a condition
-    inside: Inside | None = None
-    branch: bool = False  # of a `parallel`: all of them begin at once
-
-
-@dataclass(frozen=True)
-class Edge:
-    source: str
-    target: str
-    look: Look = "order"
-    label: str = ""
-    conditional: bool = False
-    both_ways: bool = False
-    back: bool = False  # against the flow: takes no part in the layout
-
-
-@dataclass(frozen=True)
-class Diagram:
-    name: str
-    kind: str
-    description: str
-    source: str
-    inside: Inside
+ON_ERROR = "on error"
 
 
 def diagram(program: Program) -> Diagram:
@@ -87,7 +46,8 @@ class _Drawing:
         text = arguments(program.body.output.data) if program.body.output is not None else type_name(program.output)
         shape = _shape(program.output)
         end = Box(self.id(), "output", "output", (shape,), f"output: {text}")
-        targets, sources = {edge.target for edge in body.edges}, {edge.source for edge in body.edges}
+        targets = {edge.target for edge in body.edges}
+        sources = {edge.source for edge in body.edges if edge.label != ON_ERROR}
         into = [
             Edge(start.id, box.id, "frame", conditional=bool(box.entry)) for box in body.boxes if box.id not in targets
         ]
@@ -121,7 +81,7 @@ class _Drawing:
             while isinstance(node.on_error, Run):
                 node = node.on_error.node
                 instead = self.node(node)
-                edges.append(Edge(placed[-1].id, instead.id, "error", "on error"))
+                edges.append(Edge(placed[-1].id, instead.id, "error", ON_ERROR))
                 edges += [Edge(instead.id, target, "error") for target in waiting]
                 placed.append(instead)
         return Inside(tuple(placed), tuple(edges))
@@ -168,74 +128,17 @@ class _Drawing:
         return Inside((fork, *inside.boxes), (*edges, *inside.edges))
 
     def team(self, name: str) -> Inside | None:
-        """The agents that a turn can reach by handoffs and calls; drawn where they are first used."""
-        agents = list(self.reached(name))
-        if len(agents) < 2 or name in self.teams:
+        """Drawn where it is first used."""
+        if name in self.teams:
             return None
         self.teams.add(name)
-        ids = {agent.name: self.id() for agent in agents}
-        boxes = tuple(self.member(agent, ids[agent.name], agent.name == name) for agent in agents)
-        return Inside(boxes, tuple(_links(agents, ids)))
-
-    def reached(self, name: str) -> Iterator[Agent]:
-        seen, waiting = {name}, [name]
-        while waiting:
-            agent = self.names.agent(waiting.pop(0))
-            if agent is None:
-                continue
-            yield agent
-            for other in (*agent.handoffs, *agent.agents):
-                if other not in seen:
-                    seen.add(other)
-                    waiting.append(other)
-
-    def member(self, agent: Agent, id: str, first: bool) -> Box:
-        model = Fact("does", "", self.names.model(agent.model))
-        tools = [fact for fact in abilities(agent) if fact.label == "tools:"]
-        about = [Fact("about", "", one_line(agent.description))] if agent.description else []
-        title = [f"agent {visible(agent.name)} (line {agent.line})", *map(str, abilities(agent))]
-        instruction = f"instruction: {one_line(agent.instruction.template)}"
-        entry = ("starts",) if first else ()
-        return Box(id, visible(agent.name), "member", (model, *about, *tools), "\n".join([*title, instruction]), entry)
+        return team(name, self.names, self.id)
 
 
-def _links(agents: Sequence[Agent], ids: dict[str, str]) -> Iterator[Edge]:
-    """Handoffs and calls; there and back is one edge with two heads.
-
-    Who is reached first stands above: only the edges that go one level down take part in the layout, so cycles need
-    not be cut at an arbitrary place.
-    """
-    level = _levels(agents)
-    handoffs = {(agent.name, other) for agent in agents for other in agent.handoffs}
-    for agent in agents:
-        for other in agent.handoffs:
-            back = level.get(other) != level[agent.name] + 1
-            if other not in ids or other == agent.name:
-                continue
-            both = (other, agent.name) in handoffs
-            if both and list(ids).index(other) < list(ids).index(agent.name):
-                continue
-            label = "asks too" if other in agent.agents else ""
-            yield Edge(ids[agent.name], ids[other], "handoff", label, both_ways=both, back=back)
-        for other in agent.agents:
-            if other in ids and other != agent.name and (agent.name, other) not in handoffs:
-                back = level[other] != level[agent.name] + 1
-                yield Edge(ids[agent.name], ids[other], "asks", "asks", back=back)
-
-
-def _levels(agents: Sequence[Agent]) -> dict[str, int]:
-    """How many handoffs or calls lead to each, the first being where the turn begins; they come in that order."""
-    level = {agents[0].name: 0}
-    for agent in agents:
-        for other in (*agent.handoffs, *agent.agents):
-            level.setdefault(other, level[agent.name] + 1)
-    return level
-
-
-def _shape(of: object) -> Fact:
+def _shape(of: Type) -> Fact:
     if isinstance(of, Object):
         return Fact("does", "", fields(of))
-    return Fact("does", "", type_name(of))  # type: ignore[arg-type]
+    return Fact("does", "", type_name(of))
 
 
 def _title(node: Node, known: Sequence[Fact]) -> str:

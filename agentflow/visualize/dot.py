@@ -4,19 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from agentflow.visualize.diagram import Box, Diagram, Edge, Inside
-from agentflow.visualize.look import COLORS
+from agentflow.visualize.boxes import Box, Diagram, Edge, Inside
+from agentflow.visualize.look import COLORS, EDGES, LINE
 from agentflow.visualize.words import shorten
-
-_STYLES = {
-    "order": "",
-    "frame": "",
-    "case": "",
-    "implied": 'color="#b6c0ca"',
-    "handoff": 'color="#7a5bc7"',
-    "asks": 'color="#7a5bc7", style=dashed',
-    "error": 'color="#cf4343", style=dashed',
-}
 
 
 def dot(diagram: Diagram) -> str:
@@ -25,7 +15,7 @@ def dot(diagram: Diagram) -> str:
         "  compound=true;",
         '  graph [fontname="Helvetica", fontsize=11, style=rounded, labeljust=l, nodesep=0.4, ranksep=0.5];',
         '  node [fontname="Helvetica", fontsize=11, shape=box, style="rounded,filled"];',
-        '  edge [fontname="Helvetica", fontsize=9, color="#5d7183"];',
+        '  edge [fontname="Helvetica", fontsize=9, color="#64748b"];',
         *_inside(diagram.inside, 1),
         "}",
     ]
@@ -67,8 +57,9 @@ def _box(box: Box, depth: int) -> Iterator[str]:
 
 def _edge(edge: Edge, boxes: dict[str, Box], label: str, whole: str) -> str:
     source, target = boxes[edge.source], boxes[edge.target]
-    options = [_STYLES[edge.look]]
-    if edge.conditional and edge.look != "error":
+    color, dashed, _ = EDGES[edge.look]
+    options = [f'color="{color}"'] if color != LINE else []
+    if dashed or edge.conditional:
         options.append("style=dashed")
     if label:
         options.append(f"label={quoted(label)}, tooltip={quoted(whole)}, labeltooltip={quoted(whole)}")
@@ -80,8 +71,8 @@ def _edge(edge: Edge, boxes: dict[str, Box], label: str, whole: str) -> str:
         options.append("dir=both")
     if edge.back:
         options.append("constraint=false")
-    shown = ", ".join(option for option in options if option)
-    return f"{_last(source)} -> {_first(target)}" + (f" [{shown}];" if shown else ";")
+    shown = f" [{', '.join(options)}]" if options else ""
+    return f"{_last(source)} -> {_first(target)}{shown};"
 
 
 def _first(box: Box) -> str:

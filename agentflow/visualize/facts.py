@@ -139,7 +139,7 @@ def _turn(op: Turn, names: Names) -> Iterator[Fact]:
         yield from abilities(agent)
     if op.conversation is not None:
         yield Fact("has", "conversation:", visible(op.conversation))
-    if op.returns is not None:
+    if op.returns is not None and (agent is None or op.returns != agent.returns):
         yield Fact("says", "returns", type_name(op.returns), in_title=True)
     yield Fact("says", "prompt", one_line(op.prompt.template), in_title=True)
 

@@ -101,6 +101,16 @@ def wrap(text: str, face: Face, size: float, width: float, lines: int) -> list[s
     return wrapped
 
 
+def balanced(text: str, face: Face, size: float, width: float, lines: int) -> list[str]:
+    """Wrapped in lines of about the same width."""
+    wide = wrap(text, face, size, width, lines)
+    for narrower in range(5, 10) if len(wide) > 1 else ():
+        lines_now = wrap(text, face, size, width * narrower / 10, lines)
+        if len(lines_now) == len(wide) and lines_now[-1].endswith("…") == wide[-1].endswith("…"):
+            return lines_now
+    return wide
+
+
 def _pieces(text: str, face: Face, size: float, width: float) -> Iterator[str]:
     """What may stand at the end of a line: words with the space after them, and parts of words too long for one."""
     for word in re.findall(r"\S+\s*|\s+", text):

@@ -7,7 +7,7 @@ from html import escape
 from typing import Final
 
 from agentflow.ir import Program
-from agentflow.visualize.diagram import Box, Diagram, Inside
+from agentflow.visualize.boxes import Box, Diagram, Inside
 from agentflow.visualize.facts import Names, abilities
 from agentflow.visualize.layout import place
 from agentflow.visualize.look import COLORS, EDGES, MEANING
@@ -86,7 +86,8 @@ def _legend(diagram: Diagram) -> Iterator[str]:
     for look, (color, dashed, meaning) in EDGES.items():
         if look in looks and meaning:
             dashes = ' stroke-dasharray="5 4"' if dashed else ""
-            mark = f'<path d="M1 8H18" stroke="{color}" stroke-width="1.6"{dashes}/><path d="M25 8L18 4V12Z" fill="{color}"/>'
+            mark = f'<path d="M1 8H18" stroke="{color}" stroke-width="1.6"{dashes}/>'
+            mark += f'<path d="M25 8L18 4V12Z" fill="{color}"/>'
             yield _entry(mark, meaning)
     yield "</ul>"
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from agentflow.visualize.layers import Point
-
-if TYPE_CHECKING:
-    from agentflow.visualize.diagram import Edge
-    from agentflow.visualize.layout import Card
+from agentflow.visualize.boxes import Edge
+from agentflow.visualize.cards import Card
+from agentflow.visualize.net import Point
 
 LANE: Final = 14.0
 BELOW: Final = 12.0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from agentflow.visualize.diagram import Box, Diagram, Edge, Inside
-from agentflow.visualize.look import COLORS
+from agentflow.visualize.boxes import Box, Diagram, Edge, Inside
+from agentflow.visualize.look import COLORS, EDGES
 from agentflow.visualize.words import shorten
 
 _SHAPES = {
@@ -17,19 +17,15 @@ _SHAPES = {
     "value": ("(", ")"),
     "member": ("(", ")"),
 }
-_ARROWS = {
-    "order": "-->",
-    "implied": "-.->",
-    "case": "-->",
-    "handoff": "-->",
-    "asks": "-.->",
-    "error": "-.->",
-    "frame": "-->",
-}
 
 
 def mermaid(diagram: Diagram) -> str:
     lines = ["---", f"title: {quoted(diagram.name)}", "---", "flowchart TB", *_inside(diagram.inside, 1)]
+    colored: dict[str, list[str]] = {}
+    for number, edge in enumerate(_edges(diagram.inside)):
+        if edge.look not in ("order", "case", "frame"):
+            colored.setdefault(EDGES[edge.look][0], []).append(str(number))
+    lines += [f"  linkStyle {','.join(numbers)} stroke:{color}" for color, numbers in colored.items()]
     kinds = sorted({box.kind for box in _all(diagram.inside)})
     for kind in kinds:
         fill, stroke = COLORS[kind]
@@ -60,7 +56,7 @@ def _box(box: Box, depth: int, said: bool) -> Iterator[str]:
     if not said:
         lines += [f"when {text(shorten(each, 40))}" for each in box.entry if box.kind != "member"]
     if box.inside is not None:
-        label = ", ".join([head, text(box.kind), *lines])
+        label = "<br>".join([f"{head} {text(box.kind)}", *lines])
         yield f'{indent}subgraph {box.id}["{label}"]'
         yield from _inside(box.inside, depth + 1)
         yield f"{indent}end"
@@ -75,7 +71,7 @@ def _box(box: Box, depth: int, said: bool) -> Iterator[str]:
 
 
 def _edge(edge: Edge, label: str) -> str:
-    arrow = "-.->" if edge.conditional else _ARROWS[edge.look]
+    arrow = "-.->" if edge.conditional or EDGES[edge.look][1] else "-->"
     if edge.both_ways:
         arrow = "<" + arrow
     return f'{edge.source} {arrow}|"{text(label)}"| {edge.target}' if label else f"{edge.source} {arrow} {edge.target}"
@@ -86,6 +82,14 @@ def _all(inside: Inside) -> Iterator[Box]:
         yield box
         if box.inside is not None:
             yield from _all(box.inside)
+
+
+def _edges(inside: Inside) -> Iterator[Edge]:
+    """In the order in which they are written, by which Mermaid numbers them."""
+    for box in inside.boxes:
+        if box.inside is not None:
+            yield from _edges(box.inside)
+    yield from inside.edges
 
 
 def _class(kind: str) -> str:

@@ -6,7 +6,7 @@ import math
 from typing import Final
 
 from agentflow.visualize import fonts
-from agentflow.visualize.diagram import Diagram
+from agentflow.visualize.boxes import Diagram
 from agentflow.visualize.layout import place, texts
 from agentflow.visualize.svg import document
 

@@ -8,10 +8,11 @@ from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
 from agentflow.visualize import fonts
-from agentflow.visualize.diagram import Diagram, Edge
-from agentflow.visualize.layers import Point
-from agentflow.visualize.layout import CHIP, NAME, SMALL, Card, Placement, Route, Words, place
+from agentflow.visualize.boxes import Diagram, Edge
+from agentflow.visualize.cards import CHIP, NAME, SMALL, Card, Placement, Route, Words
+from agentflow.visualize.layout import place
 from agentflow.visualize.look import COLORS, EDGES, LINE
+from agentflow.visualize.net import Point
 
 MARGIN: Final = 24.0
 HEADING: Final = 17.0
@@ -127,7 +128,8 @@ def _words(words: Words, x: float, y: float) -> str:
     weight = ' font-weight="500"' if words.role in ("heading", "name") else ""
     return (
         f'<text x="{_n(x + words.x)}" y="{_n(y + words.y)}" font-size="{_n(size)}"{weight} fill="{_INK[words.role]}" '
-        f'textLength="{_n(words.width)}" lengthAdjust="spacingAndGlyphs" xml:space="preserve">{escape(words.text)}</text>'
+        f'textLength="{_n(words.width)}" lengthAdjust="spacingAndGlyphs" xml:space="preserve">'
+        f"{escape(words.text)}</text>"
     )
 
 
@@ -200,7 +202,8 @@ def _label(text: str, points: list[Point], color: str) -> str:
     (x0, y0), (x1, y1) = (points[-3], points[-2]) if len(points) > 2 else points
     return (
         f'<text x="{_n((x0 + x1) / 2)}" y="{_n((y0 + y1) / 2 + 3)}" font-size="{_n(CHIP)}" text-anchor="middle" '
-        f'fill="{color}" stroke="#ffffff" stroke-width="4" paint-order="stroke" stroke-linejoin="round">{escape(text)}</text>'
+        f'fill="{color}" stroke="#ffffff" stroke-width="4" paint-order="stroke" stroke-linejoin="round">'
+        f"{escape(text)}</text>"
     )
 
 

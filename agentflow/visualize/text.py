@@ -96,14 +96,16 @@ def _block(block: Block, names: Names) -> tuple[_Item, ...]:
 
 def _node(node: Node, names: Names, after: Sequence[str] = (), label: str = "") -> _Item:
     known = facts(node, names)
-    head = [("kind", label)] if label else []
-    head += [("name", visible(node.name)), ("kind", visible(node.kind))]
+    head = [("name", f"{label}:")] if label else []
+    if node.name not in (label, "on_error", "default"):
+        head.append(("name", visible(node.name)))
+    head.append(("kind", visible(node.kind)))
     head += [(fact.role, fact.text) for fact in known if fact.role in ("does", "danger")]
     if after:
         head.append(("quiet", f"after {visible(', '.join(after))}"))
     items = _inside(node, names)
     if isinstance(node.on_error, Run):
-        items = (*items, _node(node.on_error.node, names, label="on error:"))
+        items = (*items, _node(node.on_error.node, names, label="on error"))
     return _Item(tuple(head), tuple(_notes(known)), items)
 
 
@@ -127,8 +129,8 @@ def _inside(node: Node, names: Names) -> tuple[_Item, ...]:
         case Fan(branches):
             return tuple(_node(branch, names) for branch in branches)
         case Choice(_, cases, default):
-            chosen = [_node(case.node, names, label=f"{literal(case.value)}:") for case in cases]
-            return (*chosen, *([_node(default, names, label="else:")] if default is not None else []))
+            chosen = [_node(case.node, names, label=literal(case.value)) for case in cases]
+            return (*chosen, *([_node(default, names, label="else")] if default is not None else []))
         case _:
             return ()
 

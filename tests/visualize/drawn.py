@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 from agentflow.ir import (
     Agent,
     Block,
@@ -34,6 +36,7 @@ from agentflow.ir import (
 )
 from agentflow.types import ANY, NUMBER, STRING, Enumeration, Field, Named, Nullable, Object, Type
 
+Effect = Literal["read", "write", "dangerous"]
 ASKED = Object((Field("text", STRING),))
 MODELS = (
     Model("default", "gemini-2.5-flash", {}, None, 16),
@@ -41,7 +44,7 @@ MODELS = (
 )
 
 
-def tool(name: str, effect: str = "write", undo: str | None = None) -> PythonTool:
+def tool(name: str, effect: Effect = "write", undo: str | None = None) -> PythonTool:
     undone = Undo(undo, Value({"payment": "{{ result.id }}"}), "completed", ()) if undo else None
     return PythonTool(
         name,
@@ -56,7 +59,7 @@ def tool(name: str, effect: str = "write", undo: str | None = None) -> PythonToo
         False,
         False,
         {},
-        ANY,  # type: ignore[arg-type]
+        ANY,
     )
 
 
@@ -72,16 +75,16 @@ def agent(
     return Agent(name, description, text, model, tools, agents, handoffs, None, None, {}, Limits(), 30)
 
 
-def node(name: str, kind: str, op: Op, *needs: str, when: str | None = None, path: str = "", **rest: object) -> Node:
+def node(name: str, kind: str, op: Op, *needs: str, when: str | None = None, path: str = "", **rest: Any) -> Node:
     condition = Expr(when) if when is not None else None
-    return Node(name, path or name, kind, op, 40, ANY, needs=needs, when=condition, **rest)  # type: ignore[arg-type]
+    return Node(name, path or name, kind, op, 40, ANY, needs=needs, when=condition, **rest)
 
 
-def turn(name: str, who: str, *needs: str, when: str | None = None, **rest: object) -> Node:
+def turn(name: str, who: str, *needs: str, when: str | None = None, **rest: Any) -> Node:
     return node(name, "agent", Turn(who, Text("{{ input.text }}"), None, None), *needs, when=when, **rest)
 
 
-def step(name: str, what: str, *needs: str, when: str | None = None, **rest: object) -> Node:
+def step(name: str, what: str, *needs: str, when: str | None = None, **rest: Any) -> Node:
     return node(name, "tool", Step(what, Value({"id": "{{ input.id }}"}), None), *needs, when=when, **rest)
 
 
@@ -162,7 +165,7 @@ def support() -> Program:
         agent("engineer", ("restart",), handoffs=("billing", "triage"), model="careful"),
         agent("translator"),
     )
-    tools = tuple(map(tool, ("invoice_of", "refund", "search_docs", "restart")))
+    tools = tuple(tool(name) for name in ("invoice_of", "refund", "search_docs", "restart"))
     return program("support", block(turn("answer", "triage")), agents=agents, tools=tools)
 
 
@@ -217,7 +220,7 @@ def nested() -> Program:
         node("guess", "parallel", race, "checks"),
         node("done", "value", Let(Value({"paid": "{{ pay }}", "guess": "{{ guess }}"})), "pay", "guess"),
     )
-    tools = tuple(map(tool, ("book", "look_up", "apply", "print_all", "sign_all", "post_all", "shred")))
+    tools = tuple(tool(name) for name in ("book", "look_up", "apply", "print_all", "sign_all", "post_all", "shred"))
     return program("trip", body, agents=(agent("clerk"),), tools=(*tools, tool("pay", "dangerous", "refund")))
 
 
