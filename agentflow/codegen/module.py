@@ -102,18 +102,23 @@ class Module:
         self._declarations(body)
         self._all_nodes(body)
         self._graph(body)
+        rest = Writer()
+        for lines in self.types.classes:
+            rest.gap()
+            rest.lines += lines
+        if self.texts:
+            rest.gap()
+            for name, text in self.texts:
+                rest.constant(name, text)
+                rest.gap(1)
+        rest.gap()
+        rest.lines += body.lines
+        while not rest.lines[0]:
+            del rest.lines[0]
         top = Writer()
         self._header(top)
-        for lines in self.types.classes:
-            top.gap()
-            top.lines += lines
-        if self.texts:
-            top.gap()
-            for name, text in self.texts:
-                top.constant(name, text)
-                top.gap(1)
-        top.gap()
-        top.lines += body.lines
+        top.gap(2 if rest.lines[0].startswith("class ") else 1)
+        top.lines += rest.lines
         return top.text()
 
     def _header(self, writer: Writer) -> None:
@@ -131,9 +136,14 @@ class Module:
         if self.types.imports:
             writer.line(f"from typing import {', '.join(sorted(self.types.imports))}")
             writer.line()
-        for module in sorted({*self.modules, *self.types.modules}):
-            writer.line(f"import {module}")
         writer.line("from agentflow import runtime as af")
+        modules = sorted({*self.modules, *self.types.modules})
+        if modules:
+            # Whether these are sorted with the import above depends on where the module lies; split, they never are.
+            writer.line()
+            writer.line("# isort: split")
+        for module in modules:
+            writer.line(f"import {module}")
 
     def _declarations(self, writer: Writer) -> None:
         program = self.program

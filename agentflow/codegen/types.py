@@ -97,7 +97,8 @@ class Types:
 
     def _field(self, writer: Writer, owner: str, one: t.Field, taken: set[str]) -> None:
         annotation = self.annotation(one.type, owner, one.name)
-        if one.optional and not isinstance(one.type, t.Nullable):
+        may_be_null = one.optional and (not one.has_default or one.default is None)
+        if may_be_null and not isinstance(one.type, t.Nullable):
             annotation += " | None"
         optional = one.optional or isinstance(one.type, t.Nullable)
         name = _attribute(one.name, taken)

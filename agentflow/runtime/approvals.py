@@ -49,7 +49,7 @@ class Notify:
 
     tool: Tool
     args: Mapping[str, Json]
-    uses: tuple[str, ...] = ()
+    uses: Sequence[str] = ()
 
 
 class GateFlight(Flight):

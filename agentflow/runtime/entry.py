@@ -26,7 +26,6 @@ from agentflow.runtime.replies import replies_for
 from agentflow.runtime.report import Report
 from agentflow.types import Json
 
-
 RETENTION = timedelta(days=7)  # how long a finished run's key, result and status are kept
 
 Flow = Callable[[Run], Awaitable[Json]]
@@ -62,7 +61,7 @@ def service(graph: Graph, flow: Flow) -> restate.Service:
     return entry
 
 
-def own_invocations(graph: Graph, **nodes: Node) -> restate.Service:
+def own_invocations(graph: Graph, /, **nodes: Node) -> restate.Service:
     """A private service with a handler for each node that runs beside others; it belongs to this revision alone."""
     private = restate.Service(f"{graph.name}.nodes_{graph.revision}", ingress_private=True)
     for name, node in nodes.items():

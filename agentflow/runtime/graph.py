@@ -60,7 +60,7 @@ class Undo:
     tool: Tool
     args: Mapping[str, Json]
     on: Literal["completed", "attempted"] = "completed"
-    uses: tuple[str, ...] = ()
+    uses: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,9 @@ Number = Annotated[
 class Type(pydantic.BaseModel):
     """The base of a graph's generated object types: strict, and extra fields are refused."""
 
-    model_config = pydantic.ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=())
+    model_config = pydantic.ConfigDict(
+        extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=(), serialize_by_alias=True
+    )
 
 
 class Mismatch(ValueError):
@@ -72,7 +74,7 @@ class Shape:
             raise Mismatch(problems(error, data)) from None
         except ValueError:
             raise Mismatch(["at $: not a finite number"]) from None
-        return cast(Json, self._adapter.dump_python(value, mode="json"))
+        return cast(Json, self._adapter.dump_python(value, mode="json", by_alias=True))
 
     def read(self, answer: str) -> Json:
         """The value in a model's answer: plain text for a string, else JSON, bare, fenced or amid prose."""

@@ -2,7 +2,8 @@
 
 Tries again happen in here, not in the engine: an engine retry ends the whole attempt and restarts
 every step in flight beside it. Only the outcome is journaled, as
-`{"value": ..., "at": seconds, "tries": n}` or `{"failed": {kind, code, message, told, unknown}, "at": ..., "tries": n}`.
+`{"value": ..., "at": seconds, "tries": n}` or, in place of the value,
+`{"failed": {kind, code, message, told, unknown}}`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import restate
@@ -184,7 +186,7 @@ async def model_step(call: Callable[[int], Awaitable[dict[str, Any]]], retry: Re
     last: ModelUnavailable | None = None
     for attempt in range(1, attempts + 1):
         try:
-            return success(await _bounded(lambda: call(attempt), None, stop), attempt, last)
+            return success(await _bounded(partial(call, attempt), None, stop), attempt, last)
         except _Cut:
             return failure("model", "the model call was cut off", code=499)
         except NodeError as error:
