@@ -20,7 +20,8 @@ _TREE = "├─└│·…"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = "Draw a graph: a tree in the terminal, Mermaid, DOT, SVG, PNG, or one page of HTML."
-    parser.add_argument("words", nargs="+", metavar="[graph] GRAPH", help="a graph's name, or its file")
+    parser.usage = f"%(prog)s [graph] GRAPH [--format {'|'.join(visualize.FORMATS)}] [-o FILE]"
+    parser.add_argument("words", nargs="+", metavar="GRAPH", help="a graph's name, or its file")
     parser.add_argument("--format", choices=visualize.FORMATS, help="default: by the suffix of FILE, else text")
     parser.add_argument("-o", "--output", metavar="FILE", help="write to a file instead of stdout")
 

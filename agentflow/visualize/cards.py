@@ -89,7 +89,7 @@ def _words(box: Box, room: float) -> tuple[tuple[Words, ...], Size]:
     kind_width = plain.width(kind, CHIP)
     words: list[Words] = []
     y = PAD + 10.0
-    names = fonts.wrap(box.name, bold, NAME, room - (kind_width + 14 if kind else 0), 2)
+    names = fonts.wrap(box.name, bold, NAME, room - (kind_width + 14 if kind else 0), 3)
     for index, line in enumerate(names):
         width = bold.width(line, NAME)
         words.append(Words(PAD, y, line, "name", width))

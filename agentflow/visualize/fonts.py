@@ -104,11 +104,10 @@ def wrap(text: str, face: Face, size: float, width: float, lines: int) -> list[s
 def balanced(text: str, face: Face, size: float, width: float, lines: int) -> list[str]:
     """Wrapped in lines of about the same width."""
     wide = wrap(text, face, size, width, lines)
-    for narrower in range(5, 10) if len(wide) > 1 else ():
-        lines_now = wrap(text, face, size, width * narrower / 10, lines)
-        if len(lines_now) == len(wide) and lines_now[-1].endswith("…") == wide[-1].endswith("…"):
-            return lines_now
-    return wide
+    if len(wide) == 1 or wide[-1].endswith("…"):
+        return wide
+    narrower = (wrap(text, face, size, width * tenths / 10, lines) for tenths in range(5, 10))
+    return next((now for now in narrower if len(now) == len(wide) and not now[-1].endswith("…")), wide)
 
 
 def _pieces(text: str, face: Face, size: float, width: float) -> Iterator[str]:

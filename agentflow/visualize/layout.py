@@ -87,28 +87,40 @@ def _rows(parts: list[Placement]) -> Placement:
     """Parts that no edge joins stand side by side, in as many even rows as they need."""
     if len(parts) == 1:
         return parts[0]
-    total = sum(part.width + GAP_X for part in parts if not _frames(part))
-    limit = max(total / -(-total // ROW), *(part.width for part in parts)) + 1
-    rows: list[list[Placement]] = [[]]
-    used = 0.0
-    for part in parts:
-        if rows[-1] and (used + part.width > limit or _frames(part) or _frames(rows[-1][-1])):
-            rows.append([])
-            used = 0.0
-        rows[-1].append(part)
-        used += part.width + GAP_X
-    width = max(sum(part.width + GAP_X for part in row) - GAP_X for row in rows)
+    rows = _even(parts)
+    width = max(map(_width, rows))
     cards: list[Card] = []
     routes: list[Route] = []
     y = 0.0
     for row in rows:
-        x = (width - sum(part.width + GAP_X for part in row) + GAP_X) / 2
+        x = (width - _width(row)) / 2
         for part in row:
             cards += [_moved(card, x, y) for card in part.cards]
             routes += [_shifted(route, x, y) for route in part.routes]
             x += part.width + GAP_X
         y += max(part.height for part in row) + GAP_Y / 2
     return Placement(width, y - GAP_Y / 2, tuple(cards), tuple(routes))
+
+
+def _even(parts: list[Placement]) -> list[list[Placement]]:
+    """The narrowest rows that are no more than rows of full width would be."""
+    fewest = len(_filled(parts, ROW))
+    widths = (ROW * percent / 100 for percent in range(10, 100, 5))
+    return next((rows for rows in (_filled(parts, w) for w in widths) if len(rows) <= fewest), _filled(parts, ROW))
+
+
+def _filled(parts: list[Placement], width: float) -> list[list[Placement]]:
+    rows: list[list[Placement]] = [[]]
+    for part in parts:
+        full = rows[-1] and _width([*rows[-1], part]) > width
+        if rows[-1] and (full or _frames(part) or _frames(rows[-1][-1])):
+            rows.append([])
+        rows[-1].append(part)
+    return rows
+
+
+def _width(row: list[Placement]) -> float:
+    return sum(part.width for part in row) + GAP_X * (len(row) - 1)
 
 
 def _frames(part: Placement) -> bool:
