@@ -62,10 +62,7 @@ def build(path: Path, folder: Path) -> Built:
     from agentflow.codegen import emit
     from agentflow.manifest import manifest
 
-    result = compile(path)
-    if result.program is None:
-        raise Invalid(result)
-    program = result.program
+    program = _program(path)
     text, revision = emit(program)
     target = folder / program.name
     target.mkdir(parents=True, exist_ok=True)
@@ -74,3 +71,21 @@ def build(path: Path, folder: Path) -> Built:
     content = json.dumps(manifest(program, revision), indent=2, ensure_ascii=False) + "\n"
     manifest_path.write_text(content, encoding="utf-8", newline="\n")
     return Built(program, module_path, manifest_path, revision)
+
+
+def write_listing(path: Path, folder: Path) -> Path:
+    """Writes `folder/<graph>/<graph>.ir`: the program's operations as text."""
+    from agentflow.listing import listing
+
+    program = _program(path)
+    target = folder / program.name / f"{program.name}.ir"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(listing(program), encoding="utf-8", newline="\n")
+    return target
+
+
+def _program(path: Path) -> Program:
+    result = compile(path)
+    if result.program is None:
+        raise Invalid(result)
+    return result.program

@@ -73,12 +73,19 @@ class Source:
         help: str | None = None,
         related: tuple[tuple[Span, str], ...] = (),
     ) -> Diagnostic:
-        """An error at the value of a path, at its key, or at a part (offset, length) of its text."""
-        if part is not None:
+        """An error at the value of a path, at its key, or at a part (offset, length) of its text.
+
+        A part of a text that `{file: x}` reads is in that file.
+        """
+        file = self.name
+        if part is not None and path in self.texts:
+            file, text = self.texts[path]
+            span = Source(self.path, file, text)._span(part[0], part[0] + part[1])
+        elif part is not None:
             span = self.within(path, *part)
         else:
             span = self.key_span(path) if key else self.span(path)
-        return Diagnostic(code, message, span, self.name, note=note, help=help, related=related)
+        return Diagnostic(code, message, span, file, note=note, help=help, related=related)
 
     def files(self) -> dict[str, str]:
         """The texts that diagnostics may point into, by name."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 
 from agentflow.cli import colors
@@ -21,6 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
+    gc.disable()  # a short life, in which nearly everything is kept
     found: list[Diagnostic] = []
     texts: dict[str, str] = {}
     summaries: list[str] = []

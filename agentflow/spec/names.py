@@ -7,10 +7,47 @@ import re
 
 from agentflow.diagnostics import quoted
 
-RESERVED = frozenset("input run state item index previous error args result approver link message".split())
+RESERVED = frozenset(
+    ["input", "run", "state", "item", "index", "previous", "error", "args", "result", "approver", "link", "message"]
+)
 JINJA = frozenset(
-    "and or not in is if elif else for endfor endif true false none loop self super caller varargs kwargs "
-    "block extends print macro include from import set with without context autoescape call filter recursive".split()
+    [
+        "and",
+        "or",
+        "not",
+        "in",
+        "is",
+        "if",
+        "elif",
+        "else",
+        "for",
+        "endfor",
+        "endif",
+        "true",
+        "false",
+        "none",
+        "loop",
+        "self",
+        "super",
+        "caller",
+        "varargs",
+        "kwargs",
+        "block",
+        "extends",
+        "print",
+        "macro",
+        "include",
+        "from",
+        "import",
+        "set",
+        "with",
+        "without",
+        "context",
+        "autoescape",
+        "call",
+        "filter",
+        "recursive",
+    ]
 )
 PYTHON = frozenset(word.lower() for word in keyword.kwlist) | frozenset(keyword.kwlist)
 LONGEST = 63

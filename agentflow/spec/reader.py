@@ -107,7 +107,7 @@ class Reading:
         if not text.strip():
             self.error("empty-text", f"the file {quoted(name)} is empty", place)
             return None
-        self.source.texts[path] = (name, text)
+        self.source.texts[path] = (_shown(found), text)
         return text
 
 
@@ -270,6 +270,12 @@ class Reader:
                 message = f"{self.what} has no key {quoted(key)}"
                 help = choices_help(str(key), (self._taken | set(known) | set(later)) - self.data.keys())
                 self.error("unknown-key", message, self.at(key), key=True, help=help)
+
+
+def _shown(path: FilePath) -> str:
+    """A file as it is shown: relative to the current folder, where it is below it."""
+    here = FilePath.cwd()
+    return path.relative_to(here).as_posix() if path.is_relative_to(here) else path.as_posix()
 
 
 def _in_list(value: Json) -> str | None:

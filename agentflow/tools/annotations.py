@@ -28,11 +28,13 @@ from agentflow.types import (
 )
 
 _BUILTIN: dict[str, Type] = {"str": STRING, "int": INTEGER, "float": NUMBER, "bool": BOOLEAN, "None": NULL}
-_LISTS = frozenset("list List tuple Tuple set Set frozenset FrozenSet Sequence Iterable Collection".split())
-_WRAPPERS = frozenset("Annotated Required NotRequired Final ReadOnly Awaitable".split())
-_TEXTS = frozenset("datetime date time UUID Decimal".split())
-_ENUMS = frozenset("Enum StrEnum IntEnum Flag IntFlag".split())
-CONTEXTS = frozenset("Context ObjectContext ObjectSharedContext WorkflowContext WorkflowSharedContext".split())
+_LISTS = frozenset(
+    ["list", "List", "tuple", "Tuple", "set", "Set", "frozenset", "FrozenSet", "Sequence", "Iterable", "Collection"]
+)
+_WRAPPERS = frozenset(["Annotated", "Required", "NotRequired", "Final", "ReadOnly", "Awaitable"])
+_TEXTS = frozenset(["datetime", "date", "time", "UUID", "Decimal"])
+_ENUMS = frozenset(["Enum", "StrEnum", "IntEnum", "Flag", "IntFlag"])
+CONTEXTS = frozenset(["Context", "ObjectContext", "ObjectSharedContext", "WorkflowContext", "WorkflowSharedContext"])
 _DEPTH = 12
 
 

@@ -1,0 +1,43 @@
+"""What is said of a compiled graph beside its module: its revision, services, schemas, and nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agentflow import __version__, ir
+from agentflow.codegen.invocations import own, walk
+from agentflow.tools.schema import definitions, schema_of
+from agentflow.types import Json, Type
+
+
+def manifest(program: ir.Program, revision: str) -> dict[str, Json]:
+    nodes: Json = [{"path": node.path, "kind": node.kind, "line": node.line} for node in walk(program.body.nodes)]
+    return {
+        "agentflow": __version__,
+        "graph": program.name,
+        "kind": program.kind,
+        "revision": revision,
+        "source": program.source,
+        "digest": program.digest,
+        "services": list(services(program, revision)),
+        "input_schema": _schema(program.input, program.types),
+        "output_schema": _schema(program.output, program.types),
+        "nodes": nodes,
+    }
+
+
+def services(program: ir.Program, revision: str) -> Sequence[str]:
+    """The Restate services of a graph: its entry, the nodes with invocations of their own, its approvals."""
+    names = [program.name]
+    if own(program):
+        names.append(f"{program.name}.nodes_{revision}")
+    if any(isinstance(node.op, ir.Gate) for node in walk(program.body.nodes)):
+        names.append(f"{program.name}.approvals")
+    return names
+
+
+def _schema(type: Type, types: Sequence[ir.TypeDef]) -> Json:
+    """With the definitions of the graph's own types, where it refers to one."""
+    schema = schema_of(type)
+    defined = definitions(schema, {definition.name: definition.type for definition in types})
+    return {**schema, "$defs": defined} if defined else schema
