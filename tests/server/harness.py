@@ -1,25 +1,48 @@
-"""A real engine and a service that can be killed, for the server tests."""
+"""A real engine and services that can be killed, for the server tests."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from agentflow.client import Answer, Unreachable, path, request
-from agentflow.serve.admin import Admin
+from agentflow.driver import Built, Invalid, build
+from agentflow.serve.admin import Admin, text
 from agentflow.serve.binary import find
 
 HOST = Path(__file__).with_name("host.py")
 PROJECT = Path(__file__).parents[2]
+DESK = Path(__file__).with_name("project")
+
+MODELS = """
+models:
+  default: {model: gemini-2.5-flash, retry: {attempts: 5, initial: 50ms, max: 500ms}}
+"""
+TOOLS = """
+tools:
+  act:       {python: "tools.desk:act", compensate: {tool: undo_act, with: {id: "{{ result.id }}"}}}
+  maybe:     {python: "tools.desk:act", compensate: {tool: undo_try, on: attempted, with: {name: "{{ args.name }}"}}}
+  undo_act:  {python: "tools.desk:undo_act", retry: {attempts: 2, initial: 10ms}}
+  undo_try:  {python: "tools.desk:undo_try"}
+  work:      {python: "tools.desk:work"}
+  once:      {python: "tools.desk:work", retry: {attempts: 1}}
+  look:      {python: "tools.desk:look", effect: read}
+  tell:      {python: "tools.desk:tell"}
+  count:     {python: "tools.desk:count"}
+  journaled: {python: "tools.desk:journaled"}
+"""
 
 
 def free_port() -> int:
@@ -40,30 +63,39 @@ def until(check: Callable[[], Any], seconds: float = 30, what: str = "it") -> An
     raise AssertionError(f"{what} did not happen in {seconds} s: {check.__doc__ or check}")
 
 
+def graph(name: str, body: str) -> str:
+    """The text of a graph that has the desk's tools, and a model."""
+    return f"agentflow: 1\ngraph: {name}\n{MODELS}{TOOLS}{body}"
+
+
 class Engine:
-    """A restate-server of the test's own."""
+    """A restate-server of the test's own. It keeps its ports and its data over restarts."""
 
     def __init__(self, base: Path, inactivity: str) -> None:
-        self.ingress_port, self.admin_port, node = free_port(), free_port(), free_port()
+        self.base = base
+        self.ingress_port, self.admin_port, self.node_port = free_port(), free_port(), free_port()
         self.ingress = f"http://127.0.0.1:{self.ingress_port}"
         self.admin = Admin(f"http://127.0.0.1:{self.admin_port}")
         self.inactivity = inactivity
+        self.start()
+
+    def start(self) -> None:
         environment = {
             **os.environ,
             "DO_NOT_TRACK": "1",
             "RESTATE_DEFAULT_NUM_PARTITIONS": "1",
             "RESTATE_ROCKSDB_TOTAL_MEMORY_SIZE": "128 MiB",
             "RESTATE_LISTEN_MODE": "tcp",
-            "RESTATE_BIND_ADDRESS": f"127.0.0.1:{node}",
-            "RESTATE_ADVERTISED_ADDRESS": f"http://127.0.0.1:{node}/",
+            "RESTATE_BIND_ADDRESS": f"127.0.0.1:{self.node_port}",
+            "RESTATE_ADVERTISED_ADDRESS": f"http://127.0.0.1:{self.node_port}/",
             "RESTATE_INGRESS__BIND_ADDRESS": f"127.0.0.1:{self.ingress_port}",
             "RESTATE_ADMIN__BIND_ADDRESS": f"127.0.0.1:{self.admin_port}",
-            "RESTATE_WORKER__INVOKER__INACTIVITY_TIMEOUT": inactivity,
+            "RESTATE_WORKER__INVOKER__INACTIVITY_TIMEOUT": self.inactivity,
         }
-        base.mkdir(parents=True, exist_ok=True)
-        command = [str(find(print)), "--base-dir", str(base), "--node-name", "test", "--no-logo"]
-        self._log = (base / "engine.log").open("wb")
-        self.process = subprocess.Popen(command, env=environment, stdout=self._log, stderr=subprocess.STDOUT)
+        self.base.mkdir(parents=True, exist_ok=True)
+        command = [str(find(print)), "--base-dir", str(self.base), "--node-name", "test", "--no-logo"]
+        with (self.base / "engine.log").open("ab") as log:
+            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
         until(self._ready, 60, "the engine's start")
 
     def _ready(self) -> bool:
@@ -71,13 +103,42 @@ class Engine:
         try:
             self.admin.query("select count(*) as n from sys_invocation")
             return request("GET", f"{self.ingress}/restate/health", timeout=2).status == 200
-        except Exception:  # not yet
+        except Exception:  # noqa: BLE001 - not yet
             return False
+
+    def stop(self) -> None:
+        """kill -9."""
+        self.process.kill()
+        self.process.wait()
+
+    def invocations(self, where: str) -> list[dict[str, Any]]:
+        return self.admin.query(f"select * from sys_invocation where {where}")
+
+
+class Zygote:
+    """The process that services are forked from; see host.py."""
+
+    def __init__(self) -> None:
+        environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+        command = [sys.executable, str(HOST)]
+        self.process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert self._line() == "ready"
+
+    def _line(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().strip()
+
+    def fork(self, **order: Any) -> int:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(order) + "\n")
+        self.process.stdin.flush()
+        return int(self._line())
 
     def stop(self) -> None:
         self.process.kill()
         self.process.wait()
-        self._log.close()
 
 
 @dataclass
@@ -85,36 +146,80 @@ class Service:
     """The process that the engine calls. It keeps its port over kills; effects are lines of a file."""
 
     engine: Engine
-    modules: list[Path]
+    zygote: Zygote
     folder: Path
-    root: Path = PROJECT
     environment: dict[str, str] = field(default_factory=dict)
+    modules: dict[str, Built] = field(default_factory=dict)  # by graph
+    tools: Path = DESK / "tools"
 
     def __post_init__(self) -> None:
         self.port = free_port()
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.root = self.folder / "project"
+        self.root.mkdir(parents=True)
+        shutil.copytree(self.tools, self.root / "tools", ignore=shutil.ignore_patterns("__pycache__"))
         self.effects_file = self.folder / "effects.jsonl"
-        self.process: subprocess.Popen[bytes] | None = None
+        self.steps_file = self.folder / "steps.jsonl"
+        self.control_file = self.folder / "control.json"
+        self.log = self.folder / "service.log"
+        self.pid: int | None = None
 
-    def start(self) -> Service:
+    def add(self, source: str, replies: str | None = None) -> Built:
+        """Compiles a graph. `replies` is the text of its offline replies."""
+        found = re.search(r"^graph: (\w+)", source, re.MULTILINE)
+        assert found is not None
+        name = found[1]
+        file = self.root / f"{name}.yaml"
+        file.write_text(source)
+        try:
+            built = build(file, self.folder / "build")
+        except Invalid as invalid:
+            raise AssertionError(
+                f"{name}: " + "\n".join(f"{d.span.line}: {d.code}: {d.message}" for d in invalid.result.diagnostics)
+            ) from None
+        self.modules[name] = built
+        if replies is not None:
+            self.replies(name, replies)
+        return built
+
+    def replies(self, graph: str, replies: str) -> None:
+        file = self.folder / f"{graph}.replies.yaml"
+        file.write_text(replies)
+        self.environment[f"AGENTFLOW_REPLIES_{graph.upper()}"] = str(file)
+
+    def start(self, **more: str) -> Service:
+        """`more` is added to the environment of this start only."""
         environment = {
             **os.environ,
             "AGENTFLOW_OFFLINE": "1",
             "AGENTFLOW_ADMIN": self.engine.admin.url,
             "AGENTFLOW_TEST_EFFECTS": str(self.effects_file),
             "PYTHONPATH": str(PROJECT),
+            "PYTHONDONTWRITEBYTECODE": "1",
             **self.environment,
+            **more,
         }
-        command = [sys.executable, str(HOST), str(self.port), str(self.root), *map(str, self.modules)]
-        with (self.folder / "service.log").open("ab") as log:
-            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        modules = [str(built.module_path) for built in self.modules.values()]
+        self.pid = self.zygote.fork(
+            port=self.port, root=str(self.root), modules=modules, environment=environment, log=str(self.log)
+        )
         until(self._listening, 30, "the service's start")
         return self
 
     def _listening(self) -> bool:
-        assert self.process is not None and self.process.poll() is None, (self.folder / "service.log").read_text()[-3000:]
+        if not self.alive():
+            assert "AGENTFLOW_TEST_DIE_AT" in str(self.environment), self.log.read_text()[-3000:]
+            return True
         with socket.socket() as trial:
             return trial.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def alive(self) -> bool:
+        if self.pid is None:
+            return False
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
 
     def register(self) -> Service:
         self.engine.admin.register(f"http://127.0.0.1:{self.port}", {})
@@ -122,14 +227,53 @@ class Service:
 
     def kill(self) -> None:
         """kill -9."""
-        if self.process is not None:
-            self.process.send_signal(signal.SIGKILL)
-            self.process.wait()
+        if self.pid is not None:
+            if self.alive():
+                os.kill(self.pid, signal.SIGKILL)
+            until(lambda: not self.alive(), 10, "the service's end")
+            self.pid = None
 
-    def effects(self) -> list[dict[str, Any]]:
-        if not self.effects_file.exists():
-            return []
-        return [json.loads(line) for line in self.effects_file.read_text().splitlines()]
+    def restart(self, **more: str) -> None:
+        self.kill()
+        self.start(**more)
+
+    def memory(self) -> int:
+        """Bytes in use by the service."""
+        status = Path(f"/proc/{self.pid}/smaps_rollup").read_text()
+        return sum(int(line.split()[1]) for line in status.splitlines() if line.startswith("Private_")) * 1024
+
+    # ------------------------------------------------------------ what the desk does
+
+    def control(self, **tools: Mapping[str, Any]) -> None:
+        """How tools behave from now on: `act={"delay": 1}`, or for one name alone `act={"b": {"fail": "error"}}`."""
+        temporary = self.control_file.with_suffix(".new")
+        temporary.write_text(json.dumps(tools))
+        temporary.replace(self.control_file)
+
+    def forget(self) -> None:
+        """Empties the files of effects and steps, and lets the tools do as they like."""
+        self.control()
+        for file in (self.effects_file, self.steps_file):
+            file.unlink(missing_ok=True)
+
+    def effects(self, *tools: str, event: str = "done") -> list[dict[str, Any]]:
+        lines = _lines(self.effects_file)
+        return [line for line in lines if line["event"] == event and (not tools or line["tool"] in tools)]
+
+    def names(self, *tools: str, event: str = "done") -> list[str]:
+        """The names of what was done, in order."""
+        return [line["name"] for line in self.effects(*tools, event=event)]
+
+    def steps(self) -> Counter[tuple[str, str]]:
+        """How often each durable step came to its end, by invocation and name."""
+        done = [line for line in _lines(self.steps_file) if line["event"] == "done"]
+        return Counter((line["invocation"], line["name"]) for line in done)
+
+    def nothing_twice(self) -> bool:
+        """No durable step that came to its end was carried out again."""
+        twice = {step: times for step, times in self.steps().items() if times > 1}
+        assert not twice, twice
+        return True
 
     # ------------------------------------------------------------ callers
 
@@ -137,13 +281,14 @@ class Service:
         segments = [graph, handler] if key is None else [graph, key, handler]
         return request("POST", self.engine.ingress + path(*segments), body, timeout=timeout)
 
-    def run(self, graph: str, key: str | None, given: Any, timeout: float = 60) -> Any:
+    def run(self, graph: str, key: str | None, given: Any = None, timeout: float = 60) -> Any:
         """The output, or Refused with the run's error."""
-        return self.call(graph, key, "run", given, timeout).checked()
+        return self.call(graph, key, "run", {} if given is None else given, timeout).checked()
 
-    def send(self, graph: str, key: str | None, given: Any) -> str:
+    def send(self, graph: str, key: str | None, given: Any = None) -> str:
         segments = [graph, "run", "send"] if key is None else [graph, key, "run", "send"]
-        answer: Any = request("POST", self.engine.ingress + path(*segments), given).checked()
+        body = {} if given is None else given
+        answer: Any = request("POST", self.engine.ingress + path(*segments), body).checked()
         invocation: str = answer["invocationId"]
         return invocation
 
@@ -164,14 +309,36 @@ class Service:
         data: Any = answer.json() if answer.status == 200 else {}
         return data if isinstance(data, dict) else {}
 
+    def state(self, graph: str, key: str) -> str:
+        return str(self.status(graph, key).get("run", {}).get("state"))
+
+    def nodes(self, graph: str, key: str) -> dict[str, str]:
+        """How each node of a run is or ended."""
+        return {name: node["state"] for name, node in self.status(graph, key).get("nodes", {}).items()}
+
+    def cancel(self, invocation: str) -> None:
+        self.engine.admin.cancel(invocation)
+
     def decide(self, graph: str, gate: str, decision: str, **more: Any) -> Answer:
         """`gate` is the run's key and the node's path, `42/sign_off`."""
         body = {"decision": decision, **more}
         return request("POST", self.engine.ingress + path(f"{graph}.approvals", gate, "decide"), body, timeout=30)
 
-    def open_gates(self, graph: str) -> list[dict[str, Any]]:
-        rows = self.engine.admin.query(
-            f"select value_utf8 from state where service_name = '{graph}.approvals' and key = 'gate'"
-        )
+    def gate(self, graph: str, gate: str, seconds: float = 20) -> dict[str, Any]:
+        """The gate, once it is open."""
+
+        def found() -> dict[str, Any] | None:
+            return next((one for one in self.gates(graph) if one["id"] == f"{graph}/{gate}"), None)
+
+        opened: dict[str, Any] = until(found, seconds, f"the gate {gate}")
+        return opened
+
+    def gates(self, graph: str) -> list[dict[str, Any]]:
+        service = text(f"{graph}.approvals")
+        rows = self.engine.admin.query(f"select value_utf8 from state where service_name = {service} and key = 'gate'")
         gates = [json.loads(str(row["value_utf8"])) for row in rows]
         return [gate for gate in gates if gate["state"] == "open"]
+
+
+def _lines(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []

@@ -7,20 +7,22 @@ import json
 import os
 import random
 import time
-from typing import Any, Literal
+from typing import Any
 
 import restate
 
 from agentflow import ToolError
 
 
-def _control(name: str) -> dict[str, Any]:
+def _control(tool: str, name: str) -> dict[str, Any]:
+    """What the control file says of the tool, or of the tool under this name alone."""
     path = os.environ["AGENTFLOW_TEST_EFFECTS"].replace("effects.jsonl", "control.json")
     if not os.path.exists(path):
         return {}
     with open(path) as file:
-        found: dict[str, Any] = json.load(file).get(name, {})
-        return found
+        found: dict[str, Any] = json.load(file).get(tool, {})
+    named = found.get(name)
+    return named if isinstance(named, dict) else found
 
 
 def _log(**line: Any) -> None:
@@ -28,21 +30,30 @@ def _log(**line: Any) -> None:
         file.write(json.dumps({**line, "at": time.time()}) + "\n")
 
 
-async def _act(tool: str, key: str, **args: Any) -> None:
-    """Waits and fails as the control file says, and writes the effect between the two."""
-    control = _control(tool)
-    _log(tool=tool, key=key, event="begin", **args)
+def _begun(key: str) -> int:
+    with open(os.environ["AGENTFLOW_TEST_EFFECTS"]) as file:
+        return sum(line["key"] == key and line["event"] == "begin" for line in map(json.loads, file))
+
+
+async def _act(tool: str, key: str, name: str) -> None:
+    """Waits and fails as the control file says, and writes the effect between the two.
+
+    `delay` in seconds; `fail` as tool, terminal or error, with `times` only so many times; `die` exits before the
+    effect, or with `after` between the effect and its record.
+    """
+    control = _control(tool, name)
+    _log(tool=tool, key=key, event="begin", name=name)
     await asyncio.sleep(control.get("delay", random.random() * float(os.environ.get("AGENTFLOW_TEST_JITTER", "0"))))
     how = control.get("fail")
+    if "times" in control and _begun(key) > control["times"]:
+        how = None
     if how == "tool":
         raise ToolError(f"{tool} does not want to")
     if how == "terminal":
         raise restate.TerminalError(f"{tool} refuses", status_code=402)
     if how == "error":
         raise RuntimeError(f"{tool} is broken")
-    _log(tool=tool, key=key, event="done", **args)
-    if os.environ.get("AGENTFLOW_TEST_DIE_AFTER") == tool:
-        os._exit(9)  # between the effect and its record
+    _log(tool=tool, key=key, event="done", name=name)
 
 
 async def act(name: str, idempotency_key: str) -> dict[str, str]:
@@ -51,52 +62,40 @@ async def act(name: str, idempotency_key: str) -> dict[str, str]:
     Args:
         name: What to call it.
     """
-    await _act("act", idempotency_key, name=name)
-    return {"id": f"id_{name}"}
+    await _act("act", idempotency_key, name)
+    return {"id": name}
 
 
 async def undo_act(id: str, idempotency_key: str) -> None:
     """Takes back what `act` did."""
-    await _act("undo_act", idempotency_key, id=id)
+    await _act("undo_act", idempotency_key, id)
 
 
-async def book_flight(to: str, idempotency_key: str) -> dict[str, str]:
-    """Books a flight."""
-    await _act("book_flight", idempotency_key, to=to)
-    return {"id": f"flight_{to}"}
+async def undo_try(name: str, idempotency_key: str) -> None:
+    """Takes back what `act` did or may have done."""
+    await _act("undo_try", idempotency_key, name)
 
 
-async def book_hotel(to: str, idempotency_key: str) -> dict[str, str]:
-    """Books a hotel."""
-    await _act("book_hotel", idempotency_key, to=to)
-    return {"id": f"hotel_{to}"}
-
-
-async def charge(amount: int, idempotency_key: str) -> dict[str, str]:
-    """Charges the card."""
-    await _act("charge", idempotency_key, amount=amount)
-    return {"id": f"charge_{amount}"}
-
-
-async def cancel(what: Literal["flight", "hotel", "charge"], id: str, idempotency_key: str) -> None:
-    """Cancels a booking."""
-    await _act(f"cancel_{what}", idempotency_key, id=id)
+async def work(name: str, idempotency_key: str) -> str:
+    """Does something that nobody takes back."""
+    await _act("work", idempotency_key, name)
+    return f"did {name}"
 
 
 async def look(name: str) -> str:
     """Only looks."""
-    await _act("look", "", name=name)
+    await _act("look", "", name)
     return f"saw {name}"
 
 
 async def tell(whom: str, link: str, message: str, idempotency_key: str) -> None:
     """Tells a person."""
-    await _act("tell", idempotency_key, whom=whom, link=link, message=message)
+    _log(tool="tell", key=idempotency_key, event="done", name=whom, link=link, message=message)
 
 
-def plain(number: int) -> int:
-    """A sync function."""
-    _log(tool="plain", key="", event="done", number=number)
+def count(number: int) -> int:
+    """Adds one; a sync function."""
+    _log(tool="count", key="", event="done", name=str(number))
     return number + 1
 
 
