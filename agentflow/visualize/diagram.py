@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import count
 
 from agentflow.ir import Block, Choice, Fan, Group, Node, Program, Run, Turn
-from agentflow.types import Object, Type
+from agentflow.types import ANY, Object, Type
 from agentflow.visualize import order
 from agentflow.visualize.boxes import Box, Diagram, Edge, Inside
 from agentflow.visualize.facts import Fact, Names, facts
@@ -45,6 +45,8 @@ class _Drawing:
         body = self.block(program.body)
         text = arguments(program.body.output.data) if program.body.output is not None else type_name(program.output)
         shape = _shape(program.output)
+        if program.output == ANY and program.body.output is not None and isinstance(program.body.output.data, dict):
+            shape = Fact("does", "", visible(", ".join(program.body.output.data)))
         end = Box(self.id(), "output", "output", (shape,), f"output: {text}")
         targets = {edge.target for edge in body.edges}
         sources = {edge.source for edge in body.edges if edge.label != ON_ERROR}

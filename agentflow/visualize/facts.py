@@ -137,6 +137,7 @@ def _turn(op: Turn, names: Names) -> Iterator[Fact]:
     yield Fact("does", "", visible(op.agent) + model)
     if agent is not None:
         yield from abilities(agent)
+        yield from undone(agent, names)
     if op.conversation is not None:
         yield Fact("has", "conversation:", visible(op.conversation))
     if op.returns is not None and (agent is None or op.returns != agent.returns):
@@ -151,6 +152,14 @@ def abilities(agent: Agent) -> Iterator[Fact]:
         yield Fact("has", "asks:", visible(", ".join(agent.agents)))
     if agent.handoffs:
         yield Fact("has", "hands off to:", visible(", ".join(agent.handoffs)))
+
+
+def undone(agent: Agent, names: Names) -> Iterator[Fact]:
+    """The compensations of the tools that an agent may call."""
+    tools = [tool for tool in map(names.tool, agent.tools) if tool is not None and tool.undo is not None]
+    said = [f"{visible(tool.name)} by {visible(tool.undo.tool)}" for tool in tools if tool.undo is not None]
+    if said:
+        yield Fact("undo", "undone:", ", ".join(said))
 
 
 def _gate(op: Gate) -> Iterator[Fact]:

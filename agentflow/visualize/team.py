@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from agentflow.ir import Agent
 from agentflow.visualize.boxes import Box, Edge, Inside
-from agentflow.visualize.facts import Fact, Names, abilities
+from agentflow.visualize.facts import Fact, Names, abilities, undone
 from agentflow.visualize.words import one_line, visible
 
 
@@ -34,10 +34,10 @@ def _reached(name: str, names: Names) -> Iterator[Agent]:
 
 
 def _member(agent: Agent, id: str, names: Names, first: bool) -> Box:
-    can = list(abilities(agent))
+    can = [*abilities(agent), *undone(agent, names)]
     facts = [Fact("does", "", names.model(agent.model))]
     facts += [Fact("about", "", one_line(agent.description))] if agent.description else []
-    facts += [fact for fact in can if fact.label == "tools:"]
+    facts += [fact for fact in can if fact.label in ("tools:", "undone:")]
     title = [f"agent {visible(agent.name)} (line {agent.line})", *map(str, can)]
     title.append(f"instruction: {one_line(agent.instruction.template)}")
     return Box(id, visible(agent.name), "member", tuple(facts), "\n".join(title), ("starts",) if first else ())

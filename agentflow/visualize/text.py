@@ -10,7 +10,7 @@ from typing import Final
 from agentflow.ir import Agent, Block, Choice, Fan, Group, Node, Program, Run
 from agentflow.types import Object
 from agentflow.visualize import order
-from agentflow.visualize.facts import Fact, Names, abilities, facts
+from agentflow.visualize.facts import Fact, Names, abilities, facts, undone
 from agentflow.visualize.words import (
     arguments,
     duration,
@@ -150,7 +150,7 @@ def _declared(program: Program, names: Names) -> Iterator[tuple[str, tuple[_Item
 
 
 def _agent(agent: Agent, names: Names) -> _Item:
-    said = [("", str(fact)) for fact in abilities(agent)]
+    said = [("", str(fact)) for fact in (*abilities(agent), *undone(agent, names))]
     returns = [("", f"returns {type_name(agent.returns)}")] if agent.returns is not None else []
     about = [("", shorten(agent.description, _LONG))] if agent.description else []
     return _Item((("name", visible(agent.name)), ("quiet", names.model(agent.model))), (*about, *said, *returns))
