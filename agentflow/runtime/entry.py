@@ -101,6 +101,10 @@ async def enter(graph: Graph, flow: Flow, ctx: restate.Context, body: bytes) -> 
     try:
         started = (await start)["at"]
     except TerminalError:
+        if stateful is not None:
+            stateful.set(
+                "run", {"graph": graph.name, "key": stateful.key(), "state": "cancelled", "compensation": "none"}
+            )
         raise TerminalError("cancelled before it began", status_code=499, metadata={"kind": "cancelled"}) from None
     return await owner.work(flow, given, started)
 
@@ -133,6 +137,8 @@ class _Owner:
         try:
             output = await flow(Run(invocation, "", {"input": given, "run": run, OUTCOMES: {}}))
             result = _encode(output)
+            if invocation.cancelled:
+                raise Cancelled
         except NodeError as failure:
             raise await self._end(invocation, failure, started) from None
         except TimedOut:
@@ -149,7 +155,6 @@ class _Owner:
         """Undoes what was done, writes the final state, and makes the error that says so."""
         state = {"cancelled": "cancelled", "rejected": "rejected", "expired": "rejected"}.get(error.kind, "failed")
         about = {**self.facts, "started": started, "error": error.as_json()}
-        invocation.stop.no_more_tries = True
         undone: list[Json] = []
         not_undone: list[Json] = []
         if invocation.undo:
@@ -219,6 +224,8 @@ async def branch(graph: Graph, node: Node, ctx: restate.Context, body: bytes) ->
 
     try:
         value = await run.one(plain)
+        if invocation.cancelled:
+            raise Cancelled
     except NodeError as error:
         kind, code, message, place = error.kind, error.code, error.message, error.node
     except Cancelled:

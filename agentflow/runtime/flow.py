@@ -75,7 +75,6 @@ class Invocation:
     undo: list[saga.Entry] = field(default_factory=list)
     spent: Spent = field(default_factory=Spent)
     alarms: list[Alarm] = field(default_factory=list)
-    stop: steps.Stop = field(default_factory=steps.Stop)
     replies: Replies | None = None
     cancelled: bool = False
 
@@ -84,6 +83,8 @@ class Invocation:
 
         Raises Cancelled, or TimedOut when an alarm in force goes off first.
         """
+        if self.cancelled:  # noted while something had to be finished first
+            raise Cancelled
         alarms = [alarm.future for alarm in self.alarms]
         try:
             done, _ = await restate.wait_completed(*futures, *alarms)
@@ -107,7 +108,6 @@ class Invocation:
 
     def note_cancel(self) -> None:
         self.cancelled = True
-        self.stop.no_more_tries = True
 
     def happened(self, at: float) -> None:
         self.now = max(self.now, at)
@@ -165,7 +165,7 @@ class StepFlight(Flight):
         return value
 
     def end(self, *, cut: bool) -> None:
-        self.stop.no_more_tries = True
+        self.stop.ended.set()
         if cut or self.effect == "read":
             self.stop.cut.set()
 
@@ -389,7 +389,7 @@ class Run:
         return await self.block().one(node)
 
     def _skipped(self, node: Node, place: Run) -> bool:
-        if node.when is None or self.expression(node.when):
+        if node.when is None or place.expression(node.when):
             return False
         self.scope[node.name] = None
         self.scope[OUTCOMES][node.name] = "skipped"
@@ -530,7 +530,7 @@ class Run:
         try:
             await invocation.wait(future)
         except Interruption:
-            stop.no_more_tries = True
+            stop.ended.set()
             stop.cut.set()
             raise
         outcome = await future

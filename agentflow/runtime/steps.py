@@ -9,6 +9,7 @@ every step in flight beside it. Only the outcome is journaled, as
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import json
 import os
@@ -22,6 +23,7 @@ from typing import Any
 import restate
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 from restate.exceptions import TerminalError
+from restate.server_context import restate_context_is_replaying
 
 from agentflow import ToolError
 from agentflow.runtime.errors import ModelUnavailable, NodeError
@@ -42,10 +44,14 @@ class StepUnavailable(Exception):
 
 @dataclass
 class Stop:
-    """What a handler tells the steps that it has started."""
+    """What a handler tells a step that it has started: try no more (`ended`), or break off what is being tried (`cut`).
 
-    no_more_tries: bool = False
+    `may_have_run`: the step is in the journal already, so an attempt before this one may have tried it.
+    """
+
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
     cut: asyncio.Event = field(default_factory=asyncio.Event)
+    may_have_run: bool = field(default_factory=restate_context_is_replaying.get)
 
 
 class _Cut(Exception):
@@ -138,9 +144,8 @@ async def _bounded(make: Callable[[], Awaitable[Any]], timeout: str | None, stop
 
 async def _pause(seconds: float, stop: Stop) -> None:
     """Waits between two tries, but no longer than until somebody says stop."""
-    until = time.monotonic() + seconds
-    while (left := until - time.monotonic()) > 0 and not stop.no_more_tries and not stop.cut.is_set():
-        await asyncio.sleep(min(left, 0.05))
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stop.ended.wait(), seconds)
 
 
 async def tool_step(tool: Tool, args: Mapping[str, Json], key: str, retry: Retry | None, stop: Stop) -> Outcome:
@@ -153,6 +158,8 @@ async def tool_step(tool: Tool, args: Mapping[str, Json], key: str, retry: Retry
     began = time.monotonic()
     tries = 0
     last: Exception | None = None
+    if stop.ended.is_set():
+        return failure("cancelled", f"{tool.name} was not tried", code=499, unknown=stop.may_have_run)
     while True:
         tries += 1
         try:
@@ -171,7 +178,7 @@ async def tool_step(tool: Tool, args: Mapping[str, Json], key: str, retry: Retry
         unknown = isinstance(last, (TimeoutError, ConnectionError))
         spent_all = policy.attempts is not None and tries >= policy.attempts
         late = policy.within is not None and (time.monotonic() - began) * 1000 >= milliseconds(policy.within)
-        if stop.no_more_tries or (bounded and (spent_all or late)):
+        if stop.ended.is_set() or (bounded and (spent_all or late)):
             note = f"{tool.name} failed after {tries} {'try' if tries == 1 else 'tries'}: {describe(last)}"
             return failure(kind, note, code=504 if kind == "timeout" else 500, unknown=unknown, tries=tries)
         if not bounded and spent_all:
@@ -193,7 +200,7 @@ async def model_step(call: Callable[[int], Awaitable[dict[str, Any]]], retry: Re
             return failure(error.kind, mask(error.message), code=error.code)
         except ModelUnavailable as error:
             last = error
-        if stop.no_more_tries:
+        if stop.ended.is_set():
             break
         if attempt < attempts:
             await _pause(retry.pause(attempt) if last.retry_after is None else last.retry_after, stop)
