@@ -259,10 +259,11 @@ An agent's model is the name of an entry under models, or a model itself: gemini
 entry called default.
 """,
     ),
-    "bad-handoff": Explanation(
-        "An agent cannot hand over to itself.",
+    "self-reference": Explanation(
+        "An agent can neither hand over to itself nor call itself as a tool.",
         """
-It has the conversation already. Handoffs between several agents may go in circles; limits.handoffs bounds them.
+It has the conversation already, and would call itself without end. Handoffs between several agents may go in circles;
+limits.handoffs bounds them.
 """,
     ),
     "several-verbs": Explanation(

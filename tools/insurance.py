@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from agentflow import ToolError
+from tools import ledger
 
 _PLANS: tuple[Literal["basic", "full"], ...] = ("basic", "full")
 
@@ -53,6 +54,7 @@ async def pay(claim_id: str, amount: float, idempotency_key: str) -> Payment:
     """
     if amount <= 0:
         raise ToolError(f"{amount} cannot be paid")
+    await ledger.effect("pay", idempotency_key, claim_id=claim_id, amount=amount)
     return Payment(f"p-{claim_id}", claim_id, amount)
 
 
@@ -62,4 +64,5 @@ async def refund(payment: str, idempotency_key: str) -> Refund:
     Args:
         payment: The payment's id.
     """
+    await ledger.effect("refund", idempotency_key, payment=payment)
     return Refund(payment, True)

@@ -158,6 +158,6 @@ def _notify(reader: Reader) -> NotifySpec | None:
     if inner is None:
         return None
     tool = inner.string("tool", "a tool's name") if inner.require("tool") else None
-    args = inner.entries("with")
+    args = inner.entries("with", "a mapping of arguments")
     inner.finish()
     return NotifySpec(tool, args) if tool is not None else None

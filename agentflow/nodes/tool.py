@@ -27,7 +27,7 @@ class ToolKind(Kind[ToolBody]):
     model = ToolBody
 
     def parse(self, reader: Reader, nodes: Nodes) -> ToolBody | None:
-        tool, args = reader.string("tool", "a tool's name"), reader.entries("with")
+        tool, args = reader.string("tool", "a tool's name"), reader.entries("with", "a mapping of arguments")
         return ToolBody(tool, args) if tool is not None else None
 
     def templates(self, node: NodeSpec, graph: GraphSpec) -> Iterator[Template]:

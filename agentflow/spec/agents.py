@@ -66,7 +66,8 @@ def read_agents(reader: Reader, models: Mapping[str, ModelSpec]) -> dict[str, Ag
         path = reader.at("agents", name)
         if problem := bad_name(name, "an agent"):
             reader.error("bad-name", problem[0], path, key=True, help=problem[1])
-        inner = reader.reading.reader(path, data, f"the agent {quoted(name)}")
+        help = "write {instruction: ...}" if isinstance(data, str) else None
+        inner = reader.reading.reader(path, data, f"the agent {quoted(name)}", help)
         found[name] = _agent(
             inner or Reader(reader.reading, path, {"instruction": ""}, ""), name, models, inner is None
         )
@@ -125,8 +126,9 @@ def check_references(
         for key, names, known in (("tools", agent.tools, callable_names), ("handoffs", agent.handoffs, agents)):
             for name in names:
                 place = (*agent.path, key, _index(data, agent, key, name))
-                if key == "handoffs" and name == agent.name:
-                    reader.error("bad-handoff", f"the agent {quoted(name)} cannot hand over to itself", place)
+                if name == agent.name and name not in tools:
+                    what = "hand over to" if key == "handoffs" else "call"
+                    reader.error("self-reference", f"the agent {quoted(name)} cannot {what} itself", place)
                 elif name not in known and name not in broken:
                     what = "tool or agent" if key == "tools" else "agent"
                     code = "unknown-tool" if key == "tools" else "unknown-agent"

@@ -26,6 +26,11 @@ _WORDS: Mapping[type, str] = {
 }
 
 
+def _kind(value: Json) -> str:
+    words = _WORDS[type(value)]
+    return words.replace("a ", "an empty ") if value in ({}, []) else "an empty text" if value == "" else words
+
+
 @dataclass
 class Reading:
     """One file being read: its source, the project around it, and what has been found wrong so far."""
@@ -58,16 +63,16 @@ class Reading:
         if name is None and len(path) > 1 and isinstance(path[-2], str):
             name = f"{path[-2]}[{path[-1]}]"
         message = f"{quoted(name) if name else 'this'} must be {must}"
-        self.error("wrong-type", message, path, note=f"this is {_WORDS[type(value)]}", help=help)
+        self.error("wrong-type", message, path, note=f"this is {_kind(value)}", help=help)
 
-    def reader(self, path: Path, data: Json, what: str) -> Reader | None:
+    def reader(self, path: Path, data: Json, what: str, help: str | None = None) -> Reader | None:
         """A reader of the mapping at a path; None, and reported, if it is none."""
         if isinstance(data, dict):
             return Reader(self, path, data, what)
         if path:
-            self.wrong(path, "a mapping", data)
+            self.wrong(path, "a mapping", data, help)
         else:
-            self.error("wrong-type", "a graph must be a mapping", path, note=f"this is {_WORDS[type(data)]}")
+            self.error("wrong-type", "a graph must be a mapping", path, note=f"this is {_kind(data)}")
         return None
 
     def text(self, path: Path, data: Json, blank: bool = False) -> str | None:
@@ -166,7 +171,7 @@ class Reader:
         legal = ", ".join(choices)
         near = nearest(value, choices) if isinstance(value, str) else None
         help = f"did you mean {quoted(near)}?" if near else None
-        shown = quoted(value) if isinstance(value, str | int | float) else f"this ({_WORDS[type(value)]})"
+        shown = quoted(value) if isinstance(value, str | int | float) else f"this ({_kind(value)})"
         self.error("bad-choice", f"{quoted(key)} is one of {legal}, and not {shown}", self.at(key), help=help)
         return default
 
@@ -175,7 +180,10 @@ class Reader:
         value = self.data.get(key, default)
         if isinstance(value, bool):
             return value
-        self.reading.wrong(self.at(key), "true or false", value)
+        help = {"yes": "write true", "on": "write true", "no": "write false", "off": "write false"}.get(
+            str(value).lower()
+        )
+        self.reading.wrong(self.at(key), "true or false", value, help)
         return default
 
     def number(self, key: str, low: float | None = None, high: float | None = None) -> int | float | None:
@@ -234,19 +242,19 @@ class Reader:
                 found[name] = index
         return tuple(found)
 
-    def mapping(self, key: str, what: str | None = None) -> Reader | None:
+    def mapping(self, key: str, help: str | None = None) -> Reader | None:
         self._taken.add(key)
         if key not in self.data:
             return None
-        return self.reading.reader(self.at(key), self.data[key], what or quoted(key))
+        return self.reading.reader(self.at(key), self.data[key], quoted(key), help)
 
-    def entries(self, key: str) -> dict[str, Json]:
+    def entries(self, key: str, must: str = "a mapping of names") -> dict[str, Json]:
         """The entries of a mapping of named things; those of a wrong one are none."""
         self._taken.add(key)
         value = self.data.get(key, {})
         if isinstance(value, dict):
             return value
-        self.reading.wrong(self.at(key), "a mapping of names", value)
+        self.reading.wrong(self.at(key), must, value)
         return {}
 
     def finish(

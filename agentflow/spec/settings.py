@@ -14,7 +14,7 @@ LATER_LIMITS = ("tool_calls", "tokens", "cost", "fan_out")
 
 
 def read_retry(reader: Reader, key: str = "retry") -> ir.Retry | None:
-    inner = reader.mapping(key)
+    inner = reader.mapping(key, "write {attempts: 5}")
     if inner is None:
         return None
     retry = ir.Retry(
@@ -71,7 +71,7 @@ def read_undo(reader: Reader) -> UndoSpec | None:
     if inner is None:
         return None
     tool = inner.string("tool", "a tool's name") if inner.require("tool") else None
-    args = inner.entries("with")
+    args = inner.entries("with", "a mapping of arguments")
     on = inner.choice("on", ("completed", "attempted"), "completed")
     inner.finish()
     if tool is None:

@@ -28,7 +28,8 @@ def read_tools(reader: Reader) -> tuple[dict[str, PythonToolSpec], frozenset[str
         path = reader.at("tools", name)
         if problem := bad_name(name, "a tool"):
             reader.error("bad-name", problem[0], path, key=True, help=problem[1])
-        inner = reader.reading.reader(path, data, f"the tool {quoted(name)}")
+        help = f'write {{python: "{data}"}}' if isinstance(data, str) and ":" in data and len(data) < 80 else None
+        inner = reader.reading.reader(path, data, f"the tool {quoted(name)}", help)
         tool = _tool(inner, name) if inner is not None else None
         if tool is None:
             broken.add(name)
