@@ -177,6 +177,7 @@ class CallFlight(Flight):
         super().__init__(run, future)
         self.call = future
         self.outcome: str | None = None  # "failed" where its own `on_error` gave the value
+        self.state: dict[str, Any] | None = None  # what it reported of the node itself
 
     async def take(self) -> Json:
         try:
@@ -200,8 +201,9 @@ class CallFlight(Flight):
         invocation.spent.add(result.get("spent", {}))
         invocation.happened(result.get("now", 0))
         for path, state in result.get("nodes", {}).items():
-            if path != self.run.path:  # of the node itself, whoever started it reports
+            if path != self.run.path:
                 invocation.report.put(path, state)
+        self.state = result.get("nodes", {}).get(self.run.path)
 
     async def cancel(self) -> None:
         try:
@@ -496,6 +498,8 @@ class Run:
         if isinstance(flight, CallFlight) and flight.outcome is not None:
             self.scope[node.name] = value
             self.scope[OUTCOMES][node.name] = flight.outcome
+            if flight.state is not None:
+                self.invocation.report.put(place.path, flight.state)
         else:
             self._done(node, place, value)
 
