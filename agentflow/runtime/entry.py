@@ -20,8 +20,8 @@ from restate.serde import BytesSerde
 
 from agentflow.runtime import saga, schema, steps
 from agentflow.runtime.errors import Cancelled, NodeError, TimedOut
-from agentflow.runtime.flow import OUTCOMES, Alarm, Invocation, Run, Spent
-from agentflow.runtime.graph import Graph, Node, milliseconds
+from agentflow.runtime.flow import OUTCOMES, Invocation, Run, Spent
+from agentflow.runtime.graph import Graph, Node
 from agentflow.runtime.replies import replies_for
 from agentflow.runtime.report import Report
 from agentflow.types import Json
@@ -132,8 +132,7 @@ class _Owner:
         self.facts = {**run, "revision": self.graph.revision, "state": "running", "compensation": "none"}
         self._put("run", {**self.facts, "started": started})
         if self.graph.limits.time is not None:
-            length = timedelta(milliseconds=milliseconds(self.graph.limits.time))
-            invocation.alarms.append(Alarm(self.ctx.sleep(length), "", self.graph.limits.time))
+            invocation.alarm("", self.graph.limits.time)
         try:
             output = await flow(Run(invocation, "", {"input": given, "run": run, OUTCOMES: {}}))
             result = _encode(output)

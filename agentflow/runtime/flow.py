@@ -43,6 +43,7 @@ class Alarm:
     future: Future
     path: str
     duration: str
+    due: float = 0.0  # seconds since 1970
 
 
 @dataclass
@@ -93,7 +94,9 @@ class Invocation:
             raise Cancelled from None
         ready = [future for future in futures if future in done]
         if not ready:
-            raise TimedOut(next(alarm for alarm in self.alarms if alarm.future in done))
+            rung = next(alarm for alarm in self.alarms if alarm.future in done)
+            self.happened(rung.due)
+            raise TimedOut(rung)
         return ready
 
     async def outlast(self, *futures: Future) -> list[Future]:
@@ -105,6 +108,13 @@ class Invocation:
                 self.note_cancel()
             else:
                 return done
+
+    def alarm(self, path: str, duration: str) -> Alarm:
+        """Sets a durable timer, which every wait heeds until it is removed from `alarms`."""
+        length = milliseconds(duration) / 1000
+        alarm = Alarm(self.ctx.sleep(timedelta(seconds=length)), path, duration, self.now + length)
+        self.alarms.append(alarm)
+        return alarm
 
     def note_cancel(self) -> None:
         self.cancelled = True
@@ -411,9 +421,7 @@ class Run:
     def _alarm(self, path: str, duration: str | None) -> Alarm | None:
         if duration is None:
             return None
-        alarm = Alarm(self.invocation.ctx.sleep(timedelta(milliseconds=milliseconds(duration))), path, duration)
-        self.invocation.alarms.append(alarm)
-        return alarm
+        return self.invocation.alarm(path, duration)
 
     def _begin(self, node: Node, place: Run) -> Flight | Json:
         """Starts a node without waiting for it: a step, a gate, a call; or its value where that is known at once."""
