@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import tomllib
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from pathlib import Path
 def find_graph(argument: str) -> Path:
     """The file of a GRAPH argument: a name is `graphs/NAME.yaml` under the current folder, a path is a path."""
     path = Path(argument)
-    if path.suffix in (".yaml", ".yml") or len(path.parts) != 1 or path.exists():
+    if path.suffix in (".yaml", ".yml") or len(path.parts) != 1 or os.path.exists(path):  # os.path: never raises
         return path
     return Path("graphs") / f"{argument}.yaml"
 

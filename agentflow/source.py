@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from pathlib import Path as FilePath
 import yaml
 from yaml.events import Event, ScalarEvent
 
-from agentflow.diagnostics import Diagnostic, Path, Span
+from agentflow.diagnostics import Diagnostic, Path, Span, quoted
 from agentflow.scalars import places
 from agentflow.types import Json
 from agentflow.yamltree import Mark, Marks, Stop, begins, build, ends
@@ -166,16 +167,16 @@ def read(path: FilePath, name: str | None = None) -> tuple[Source | None, list[D
 def read_text(path: FilePath, name: str, limit: int = MAX_BYTES) -> tuple[str | None, Diagnostic | None]:
     """A text file of the project, or what keeps it from being read."""
     try:
-        if path.exists() and not path.is_file():
-            what = "a directory" if path.is_dir() else "not a regular file"
-            return None, Diagnostic("unreadable-file", f"{name} is {what}", START, name)
+        if os.path.exists(path) and not os.path.isfile(path):
+            what = "a directory" if os.path.isdir(path) else "not a regular file"
+            return None, Diagnostic("unreadable-file", f"{quoted(name)} is {what}", START, name)
         with path.open("rb") as file:
             content = file.read(limit + 1)
     except FileNotFoundError:
-        return None, Diagnostic("unreadable-file", f"there is no file {name}", START, name)
+        return None, Diagnostic("unreadable-file", f"there is no file {quoted(name)}", START, name)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        return None, Diagnostic("unreadable-file", f"{name} cannot be read: {reason}", START, name)
+        return None, Diagnostic("unreadable-file", f"{quoted(name)} cannot be read: {reason}", START, name)
     if len(content) > limit:
         return None, Diagnostic("file-too-large", f"the file is larger than {limit // 1024:,} KiB", START, name)
     try:

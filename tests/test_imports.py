@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "agentflow"
-COMPILER = (
-    "check codegen codes driver expressions listing lower manifest nodes project rendering scalars source spec tools "
-    "visualize yamltree"
-).split()
-READING = {"rendering", "scalars", "source", "yamltree"}  # one loader everywhere, also for replies
+COMPILER = [
+    *("source", "yamltree", "scalars", "spec", "nodes", "tools", "expressions", "check", "lower", "codegen"),
+    *("driver", "manifest", "listing", "diagnostics", "rendering", "codes", "project", "visualize"),
+]
+READING = {"diagnostics", "rendering", "scalars", "source", "yamltree"}  # one loader everywhere, also for replies
 SERVER = ("restate", "google", "hypercorn", "agentflow.runtime", "agentflow.serve")
 
 

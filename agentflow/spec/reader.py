@@ -6,6 +6,7 @@ which cannot say "not supported yet", point at a key, or go on to the next mista
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
@@ -93,8 +94,8 @@ class Reading:
         if not isinstance(name, str) or not name.strip() or "\0" in name:
             self.wrong(place, "the path of a file in the project", name)
             return None
-        root, wanted = self.root.resolve(), FilePath(name)
-        found = (root / wanted).resolve()
+        root, wanted = FilePath(os.path.realpath(self.root)), FilePath(name)
+        found = FilePath(os.path.realpath(root / wanted))  # os.path: never raises
         if wanted.is_absolute() or not found.is_relative_to(root):
             self.error(
                 "file-outside-project",
@@ -105,7 +106,7 @@ class Reading:
             return None
         text, problem = read_text(found, name)
         if text is None:
-            beside = not found.exists() and (self.source.path.parent / wanted).exists()
+            beside = not os.path.exists(found) and os.path.exists(self.source.path.parent / wanted)
             help = "the path is relative to the project's folder, not to the graph" if beside else None
             self.error("unreadable-file", problem.message if problem else f"{name} cannot be read", place, help=help)
             return None
