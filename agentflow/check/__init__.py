@@ -1,13 +1,35 @@
-"""What a graph must hold to before anything runs: the rules over the whole of it."""
+"""What a graph must hold to before anything runs: the rules over the whole of it, one file each."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from agentflow.check import gates, order, own, places, reachability, references, switch, templates
+from agentflow.check.types import Typed
 from agentflow.diagnostics import Diagnostic
 from agentflow.spec.model import GraphSpec
+
+_last: list[tuple[GraphSpec, Typed]] = []
 
 
 def check(graph: GraphSpec) -> Iterator[Diagnostic]:
     """Everything that is wrong with a graph that can be read."""
-    yield from ()
+    typed = analysed(graph)
+    analysis = typed.analysis
+    yield from references.check(analysis)
+    yield from order.check(analysis, typed.order)
+    yield from own.check(analysis, typed)
+    yield from templates.check(analysis, typed)
+    yield from switch.check(analysis, typed)
+    yield from reachability.check(analysis, typed.order)
+    yield from gates.check(analysis, typed)
+
+
+def analysed(graph: GraphSpec) -> Typed:
+    """The graph with every node at its place, and typed. The last one is kept: lowering follows checking."""
+    if not _last or _last[0][0] is not graph:
+        analysis = places.analyse(graph)
+        typed = Typed(analysis, order.Order(analysis))
+        typed.run()
+        _last[:] = [(graph, typed)]
+    return _last[0][1]

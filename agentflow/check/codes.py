@@ -1,0 +1,208 @@
+"""The codes of what is wrong between the parts of a graph, each with its story."""
+
+from __future__ import annotations
+
+from agentflow.diagnostics import Explanation
+
+CODES = {
+    "template-syntax": Explanation(
+        "A template or an expression cannot be read.",
+        """
+A text is a template with {{ }}, {% if %} and {% for %}; an expression (when, switch) is the same language without
+braces. What is wrong is shown at its place: a bracket or a block that is not closed, a word too many, an expression
+with braces around it.
+
+    prompt: "Pay {{ decide.amount }"       # wrong: the braces are not closed
+    when: "{{ decide.ok }}"                # wrong: an expression has no braces
+    when: decide.ok
+""",
+    ),
+    "not-allowed-in-template": Explanation(
+        "A template does something that is left to tools.",
+        """
+Templates look things up and put them together: no calls, no **, no mappings, no names that begin with _, no
+{% set %} and no macros. What takes more is computed by a tool, or written in YAML around the template.
+
+    prompt: "{{ items.count() }}"          # wrong
+    prompt: "{{ items | length }}"
+""",
+    ),
+    "unknown-filter": Explanation(
+        "There is no filter of that name.",
+        """
+Filters are pure functions of the language: default, required, length, join, list, sort, select, reject, selectattr,
+map, first, last, unique, round, upper, lower, trim, replace, tojson and some more. None of them is random, reads a
+clock or calls anything, so that a replayed run computes the same.
+""",
+    ),
+    "unknown-test": Explanation(
+        "There is no test of that name.",
+        """
+After `is` stands a test: skipped, failed, none, defined, in, even, odd, divisibleby, string, number, boolean and a
+few more. `x is skipped` and `x is failed` are asked of a node, by its name.
+""",
+    ),
+    "filter-arguments": Explanation(
+        "A filter or a test is not used so.",
+        """
+It takes other arguments, or fewer; `map` and `select` take the name of a filter or a test in quotes.
+
+    {{ names | join(", ", "and") }}        # wrong: one separator
+    {{ names | map(upper) }}               # wrong
+    {{ names | map("upper") | join(", ") }}
+""",
+    ),
+    "template-too-complex": Explanation(
+        "A template is nested too deep, or too long.",
+        """
+Brackets nest at most 32 deep and expressions 100, and one template has at most 20,000 words and signs. Compute
+such a thing in a tool, or in several `value` nodes.
+""",
+    ),
+    "unknown-name": Explanation(
+        "A name that is used is not in scope.",
+        """
+In scope are input, run, and the nodes of this and the enclosing scopes. What is inside a group, a branch or a case
+is not seen from outside but through the value of the whole; branches and cases do not see each other. An agent or a
+tool is no node: refer to the node that uses it. error is known in on_error and compensate, args and result in
+compensate, approver, link and message in notify.
+
+    review: {agent: medical, prompt: "..."}
+    decide: {agent: adjuster, prompt: "{{ medical.reason }}"}     # wrong: that is the agent
+    decide: {agent: adjuster, prompt: "{{ review.reason }}"}
+""",
+    ),
+    "hidden-name": Explanation(
+        "A name inside hides a name outside.",
+        """
+A node in a group, and the name that a {% for %} binds, may not be called like something that is seen there anyway:
+each name has one meaning wherever it is seen.
+
+    {% for decide in items %}              # wrong, where there is a node decide
+    {% for item in items %}
+""",
+    ),
+    "self-reference": Explanation(
+        "A node refers to itself, or waits for itself.",
+        """
+A node's name is its value, which is there when the node is done; nothing in the node, nor in what is inside it, can
+wait for that.
+""",
+    ),
+    "cycle": Explanation(
+        "Nodes wait for each other in a circle.",
+        """
+A node waits for every node that it refers to, in any field, `when` included, for those in its `needs`, and in
+`steps` for the one before it. Where that leads back to its start, none of them can ever begin. The whole circle is
+shown, the earliest node of the file first. One of them must do without another's value.
+""",
+    ),
+    "unreachable-node": Explanation(
+        "A node can never run.",
+        """
+It waits for a `fail` that has no condition, and so always ends the run before the node's turn comes. Give the
+`fail` a `when`, or take the node out.
+""",
+    ),
+    "unreachable-agent": Explanation(
+        "Nothing leads to an agent.",
+        """
+No node names it, and no agent that is used has it among its tools or handoffs. Most often a name was changed in one
+place only.
+""",
+    ),
+    "unknown-field": Explanation(
+        "A value has no such field.",
+        """
+Types are followed from input, types, returns, the signatures of tools and the forms of approvals to every template.
+A field that the type does not have is a mistake; of `any` nothing is known, so that it is not followed.
+
+    agents: {medical: {returns: {ok: boolean, reason: string}, ...}}
+    prompt: "{{ review.reasons }}"         # wrong: did you mean "reason"?
+""",
+    ),
+    "maybe-null": Explanation(
+        "A value that may be null is used as if it were there.",
+        """
+A node that `when` may skip, one whose failure is continued, and a value of type `T | null` may be null. Its fields,
+its text and calculations with it need a proof that it is there: a `default`, `required`, `x and x.y`,
+`x.y if x else z`, {% if x %}, `select`, the node's own `when` or one around it, a case, or an earlier `fail` with
+the opposite condition that this node waits for. Comparing it, asking whether it is true, and handing it whole to
+where null is allowed need nothing.
+
+    payment: {tool: pay, when: decide.ok}
+    receipt: "{{ payment.id }}"            # wrong: skipped unless decide.ok
+    receipt: "{{ payment.id | default(none) }}"
+""",
+    ),
+    "impossible-comparison": Explanation(
+        "A comparison can never hold.",
+        """
+The two sides have no value in common: a word that the enumeration does not have, a text and a number.
+
+    returns: {decision: pay | reject}
+    when: decide.decision == "paid"        # wrong: it is pay or reject
+""",
+    ),
+    "wrong-operand": Explanation(
+        "An operator or a loop is given what it cannot take.",
+        """
++ - * / // % calculate with numbers, + also joins lists, ~ joins texts; {% for %} goes through a list, an element is
+taken out of one.
+
+    {{ "Dear " + input.holder }}           # wrong
+    {{ "Dear " ~ input.holder }}
+""",
+    ),
+    "not-a-node": Explanation(
+        "Only a node can be skipped or fail.",
+        """
+`x is skipped` and `x is failed` are asked of a node of this or an enclosing scope, by its name.
+""",
+    ),
+    "wrong-replacement": Explanation(
+        "What takes a failed node's place has another type.",
+        """
+The value of `on_error: {use: ...}`, and that of the node of `on_error: {run: ...}`, stand for the node's own value
+wherever it is used, so they fit its type, or are null.
+""",
+    ),
+    "incomplete-switch": Explanation(
+        "A switch has no case for every value.",
+        """
+Over an enumeration or a boolean there is a case for each value, or a default; over texts and numbers, which cannot
+be listed, there is a default; and null has a default too.
+
+    switch: triage.kind                    # billing | technical | other
+    cases: {billing: {...}, technical: {...}}
+    default: {...}
+""",
+    ),
+    "unknown-case": Explanation(
+        "A switch has a case that can never be chosen.",
+        """
+Its value is not among those that the subject can have: a misspelt word, or a word where the subject is true or
+false.
+""",
+    ),
+    "unguarded-tool": Explanation(
+        "A dangerous tool can run without anyone's approval.",
+        """
+A node that calls a dangerous tool waits, itself or through others, for an approval. Either that approval ends the
+run unless approved (on_reject: fail, and no on_error), or the node's `when` proves `x.approved or x is skipped`.
+An approval's own `when` is the author's policy: where it is skipped, no approval was needed. The proof goes through
+all cases, and the message shows one in which the tool would run.
+
+    sign_off: {approval: "Pay?", approvers: [claims], on_reject: continue}
+    payment: {tool: pay, needs: [sign_off]}                               # wrong
+    payment: {tool: pay, when: sign_off is skipped or sign_off.approved}
+""",
+    ),
+    "dangerous-tool-in-agent": Explanation(
+        "An agent holds a dangerous tool.",
+        """
+An agent decides by itself when it calls a tool. It may hold a dangerous one only where the tool itself asks
+(`confirm`), which is not supported yet: let the agent propose, and call the tool in a node behind an approval.
+""",
+    ),
+}

@@ -1,0 +1,171 @@
+"""Dangerous tools: nobody calls one unless a person may have stopped it.
+
+A node is guarded by an approval that it waits for, if that approval ends the run unless approved, or if the node's
+`when` proves that it was approved, or skipped. An approval whose failure is continued with another value proves
+nothing. An agent decides by itself when it calls a tool, so it may hold a dangerous one only with a `confirm`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from agentflow.check.places import Analysis, Block, Place
+from agentflow.check.proof import Counterexample, counterexample
+from agentflow.check.types import Typed, approved_or_skipped
+from agentflow.diagnostics import Diagnostic, Path, quoted
+from agentflow.nodes.approval import ApprovalBody
+from agentflow.nodes.parallel import ParallelBody
+from agentflow.nodes.registry import KINDS
+from agentflow.types import Json
+
+HELP = "wait for an approval that ends the run unless approved, or add when: x is skipped or x.approved"
+
+
+def check(analysis: Analysis, typed: Typed) -> Iterator[Diagnostic]:
+    dangerous = {tool.name for tool in analysis.graph.tools.values() if tool.effect == "dangerous"}
+    if not dangerous:
+        return
+    yield from _agents(analysis, dangerous)
+    for place in analysis.places:
+        called = KINDS[place.node.kind].called_tool(place.node)
+        if called in dangerous:
+            yield from _node(analysis, typed, place, called, (*place.node.path, place.node.kind))
+        notify = place.node.body.notify if isinstance(place.node.body, ApprovalBody) else None
+        if notify is not None and notify.tool in dangerous:
+            yield from _node(analysis, typed, place, notify.tool, (*place.node.path, "notify", "tool"))
+
+
+def _agents(analysis: Analysis, dangerous: set[str]) -> Iterator[Diagnostic]:
+    source = analysis.graph.source
+    for agent in analysis.graph.agents.values():
+        for name in agent.tools:
+            if name in dangerous:
+                tool = analysis.graph.tools[name]
+                message = f"the agent {quoted(agent.name)} could call the dangerous tool {quoted(name)} unasked"
+                help = "call it in a node behind an approval (confirm, which would ask, is not supported yet)"
+                related = ((source.span((*tool.path, "effect")), "it is dangerous"),)
+                place = (*agent.path, "tools", _index(source.data, (*agent.path, "tools"), name))
+                yield source.error("dangerous-tool-in-agent", message, place, help=help, related=related)
+
+
+def _index(data: Json, path: Path, name: str) -> int:
+    for step in path:
+        data = data[step] if isinstance(data, dict) and isinstance(step, str) else None
+    return data.index(name) if isinstance(data, list) and name in data else 0
+
+
+def _node(analysis: Analysis, typed: Typed, place: Place, tool: str, path: Path) -> Iterator[Diagnostic]:
+    gates = list(_gates_before(place))
+    if any(_ends_the_run(gate) for gate in gates):
+        return
+    asked = [gate for gate in gates if _proves_something(gate, place)]
+    open_case: Counterexample | None = None
+    for gate in asked:
+        goal = approved_or_skipped(gate.node.name)
+        open_case = counterexample(typed.names_world(place.scope), typed.facts(place), goal)
+        if open_case is None:
+            return
+    yield _unguarded(analysis, place, tool, path, gates, asked, open_case)
+
+
+def _unguarded(
+    analysis: Analysis,
+    place: Place,
+    tool: str,
+    path: Path,
+    gates: list[Place],
+    asked: list[Place],
+    open_case: Counterexample | None,
+) -> Diagnostic:
+    source = analysis.graph.source
+    message = f"the dangerous tool {quoted(tool)} can run without approval"
+    way = " -> ".join(_way(place))
+    if open_case is not None:
+        gate = asked[-1].node
+        related = ((source.key_span(gate.path), "its approval does not end the run, and is not asked for"),)
+        if not open_case.tried:
+            note = f"that it waits for {quoted(gate.name)} cannot be proved: too much depends on it"
+        elif open_case.words:
+            note = f"it runs when {' and '.join(open_case.words)}"
+        else:
+            note = f"its condition does not ask for {gate.name}.approved"
+        help = f"add when: {gate.name} is skipped or {gate.name}.approved"
+        return source.error("unguarded-tool", message, path, note=note, help=help, related=related)
+    if gates:
+        gate = gates[0].node
+        related = ((source.key_span(gate.path), "a failure of this approval is continued, so it proves nothing"),)
+        return source.error("unguarded-tool", message, path, note=f"on the way {way}", help=HELP, related=related)
+    return source.error("unguarded-tool", message, path, note=f"no approval on the way {way}", help=HELP)
+
+
+def _way(place: Place) -> list[str]:
+    """One way to a node from a start: the first of what each waits for."""
+    names = [place.node.name]
+    here: Place | None = place
+    seen: set[int] = set()
+    while here is not None and id(here) not in seen:
+        seen.add(id(here))
+        before = next(iter(here.block.edges[here.node.name]), None) if here.block is not None else None
+        if before is not None and here.block is not None:
+            here = here.block.places[before]
+            names.append(here.node.name)
+        else:
+            here = _around(here)
+            if here is not None:
+                names.append(here.node.name)
+    return names[::-1]
+
+
+def _around(place: Place) -> Place | None:
+    return place.parent if place.block is None else place.block.owner
+
+
+# ---------------------------------------------------------------- approvals on the way
+
+
+def _gates_before(place: Place) -> Iterator[Place]:
+    """Approvals that are decided before a node runs: among its ancestors, and inside those that always run whole."""
+    here: Place | None = place
+    while here is not None:
+        if here.block is not None:
+            for ancestor in _ancestors(here.block, here.node.name):
+                yield from _gates_in(ancestor)
+        here = _around(here)
+
+
+def _ancestors(block: Block, name: str) -> Iterator[Place]:
+    seen: set[str] = {name}
+    left = [name]
+    while left:
+        for before in block.edges[left.pop()]:
+            if before not in seen:
+                seen.add(before)
+                left.append(before)
+                yield block.places[before]
+
+
+def _gates_in(place: Place) -> Iterator[Place]:
+    if isinstance(place.node.body, ApprovalBody):
+        yield place
+    if place.node.on_error is not None:
+        return  # what fails inside does not end the run
+    for block in place.blocks:
+        for inner in block.places.values():
+            yield from _gates_in(inner)
+    body = place.node.body
+    if isinstance(body, ParallelBody) and body.join == "all" and body.on_failure == "fail_fast":
+        for branch in place.branches:
+            if branch.always:
+                yield from _gates_in(branch)
+
+
+def _ends_the_run(gate: Place) -> bool:
+    body = gate.node.body
+    return isinstance(body, ApprovalBody) and body.on_reject == "fail" and gate.node.on_error is None
+
+
+def _proves_something(gate: Place, place: Place) -> bool:
+    """Whether the node can ask for the decision: it sees the approval, and no other value takes its place."""
+    binding = place.scope.find(gate.node.name)
+    replaced = gate.node.on_error is not None and gate.node.on_error.kind != "continue"
+    return binding is not None and binding.place is gate and not replaced

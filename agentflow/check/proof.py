@@ -1,0 +1,448 @@
+"""Proof by cases: does something hold wherever the facts hold?
+
+What an expression depends on is cut into cases (skipped or done, null, true or false, each word that it is compared
+with, below, at and above each number), and every combination is tried: at most 4096, twelve yes-or-no questions.
+A fact that would lead beyond that is left out, which can only make a proof fail, never succeed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from agentflow import syntax
+from agentflow.check.algebra import NOTHING, is_number, may_be_null, opaque, without_null
+from agentflow.expressions import key
+from agentflow.syntax import Expression
+from agentflow.types import BOOLEAN, STRING, Enumeration, Json, ListOf, Object, Type
+from agentflow.values import Unusable, less, number, same
+
+MOST = 4096
+Fact = tuple[Expression, bool]
+Facts = tuple[Fact, ...]
+
+
+class Special:
+    """A case that is no value of JSON."""
+
+    def __init__(self, word: str) -> None:
+        self.word = word
+
+    def __repr__(self) -> str:
+        return self.word
+
+
+SOMETHING = Special("something")  # a value that is there, and true, and none of those it is compared with
+SKIPPED, FAILED = Special("skipped"), Special("failed")  # null takes the node's place
+Case = Special | Json
+Row = Mapping[str, Case]
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What may become of a node that is not simply done."""
+
+    when: Expression | None = None  # false: it is skipped
+    null_on_failure: bool = False
+    replaced: bool = False  # its failure is continued with another value
+
+
+class World(Protocol):
+    """What a proof may ask about names and types."""
+
+    def type_of(self, of: Expression) -> Type:
+        """As if what it is a part of were there, and a node's name as if the node were done."""
+
+    def outcomes(self, name: str) -> Outcomes | None:
+        """None: no node, or one that is always done."""
+
+
+@dataclass
+class Counterexample:
+    """A case in which the facts hold and the goal does not, in words; without words there is too much to try."""
+
+    words: list[str]
+    tried: bool = True
+
+
+@dataclass
+class _Question:
+    """Something that is cut into cases."""
+
+    of: Expression
+    type: Type | None  # None: `given` says it all
+    given: list[Case] = field(default_factory=list)
+    constants: list[Json] = field(default_factory=list)
+
+    @property
+    def cases(self) -> list[Case]:
+        return self.given if self.type is None else [*self.given, *_cases(self.type, self.constants)]
+
+
+def proves(world: World, facts: Facts, goal: Expression) -> bool:
+    return counterexample(world, facts, goal) is None
+
+
+def is_given(world: World, facts: Facts, of: Expression) -> bool:
+    """Neither null nor missing, wherever the facts hold."""
+    return proves(world, facts, syntax.Not(syntax.Tested(of, "none", (), 0), 0))
+
+
+def counterexample(world: World, facts: Facts, goal: Expression) -> Counterexample | None:
+    """None: it is proved."""
+    proof = _Proof(world)
+    if not proof.take(goal):
+        return Counterexample([], tried=False)
+    kept = list(proof.relevant(facts))
+    for row in proof.rows():
+        try:
+            if proof.holds(row, kept) and not proof.true(goal, row):
+                return Counterexample(list(proof.words(row)))
+        except Unusable:
+            continue  # the run would have ended
+    return None
+
+
+class _Proof:
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.questions: dict[str, _Question] = {}
+        self.axioms: list[tuple[str, Expression]] = []
+
+    # ------------------------------------------------------------ what there is to ask
+
+    def take(self, of: Expression) -> bool:
+        """Adds the questions of an expression; false, and nothing added, if that would be too many."""
+        before = {name: replace(one, constants=list(one.constants)) for name, one in self.questions.items()}
+        self.ask(of)
+        if math.prod(max(len(question.cases), 1) for question in self.questions.values()) <= MOST:
+            return True
+        self.questions = before
+        return False
+
+    def relevant(self, facts: Facts) -> Iterator[Fact]:
+        """The facts that say something about what has been asked, and what follows from how nodes come to run."""
+        left = list(facts)
+        explained: set[str] = set()
+        progress = True
+        while progress:
+            progress = False
+            for fact in list(left):
+                if self.touches(fact[0]):
+                    left.remove(fact)
+                    if self.take(fact[0]):
+                        progress = True
+                        yield fact
+            for name in [one.of.name for one in self.questions.values() if isinstance(one.of, syntax.Name)]:
+                outcomes = self.world.outcomes(name)
+                if name in explained or outcomes is None or outcomes.when is None:
+                    continue
+                explained.add(name)
+                if self.take(outcomes.when):
+                    self.axioms.append((name, outcomes.when))
+                    progress = True
+
+    def touches(self, of: Expression) -> bool:
+        roots = {_root(question.of) for question in self.questions.values()}
+        return not roots.isdisjoint(names_in(of))
+
+    def ask(self, of: Expression) -> None:
+        match of:
+            case syntax.Const():
+                return
+            case syntax.Name() | syntax.Attr() | syntax.Item():
+                self.path(of)
+            case syntax.Not(of=inside):
+                self.ask(inside)
+            case syntax.Logic(left=left, right=right):
+                self.ask(left)
+                self.ask(right)
+            case syntax.Inline(test=test, then=then, other=other):
+                for part in (test, then, other):
+                    if part is not None:
+                        self.ask(part)
+            case syntax.Compare(first=first, rest=rest):
+                left = first
+                for op, right in rest:
+                    self.compare(op, left, right)
+                    left = right
+            case syntax.Tested(of=syntax.Name(name=name), name="failed") if self.replaced(name):
+                self.opaque(of)
+            case syntax.Tested(of=inside, name="skipped" | "failed"):
+                self.ask(inside)
+            case syntax.Tested(of=inside, name="none" | "undefined" | "defined") if _known(inside):
+                self.ask(inside)
+            case syntax.Tested(of=inside, name="in" | "eq" | "ne" as name, args=(other,)):
+                self.compare(TESTS[name], inside, other)
+            case syntax.Filtered(of=inside, name="default", args=(other,), named=()) if _known(inside):
+                self.ask(inside)
+                self.ask(other)
+            case syntax.Filtered(of=inside, name="required") if _known(inside):
+                self.ask(inside)
+            case syntax.Filtered(of=inside, name="first" | "last") if _is_path(inside):
+                self.path(_first(inside))
+            case _:
+                self.opaque(of)
+
+    def replaced(self, name: str) -> bool:
+        outcomes = self.world.outcomes(name)
+        return outcomes is not None and outcomes.replaced
+
+    def opaque(self, of: Expression) -> None:
+        """A question of its own, about which no more is known."""
+        self.questions.setdefault(key(of), _Question(of, None, [True, False]))
+
+    def compare(self, op: str, left: Expression, right: Expression) -> None:
+        for path, other in ((left, right), (right, left)):
+            constants = _constants(other)
+            if constants is not None and _is_path(path) and (path is left or op not in ("in", "not in")):
+                numbers = all(isinstance(one, int | float) and not isinstance(one, bool) for one in constants)
+                type = without_null(self.world.type_of(path))
+                if op in ("==", "!=", "in", "not in") or (numbers and (is_number(type) or opaque(type))):
+                    self.path(path, constants)
+                    return
+        for side in (left, right):
+            if _is_path(side):
+                self.path(side)
+        compared = syntax.Compare(left, ((op, right),), 0)
+        self.questions.setdefault(_comparison(op, left, right), _Question(compared, None, [-1, 0, 1]))
+
+    def path(self, of: Expression, constants: Iterable[Json] = ()) -> None:
+        if isinstance(of, syntax.Attr | syntax.Item):
+            self.ask(of.of)
+        found = self.questions.get(key(of))
+        if found is None:
+            type = self.world.type_of(of)
+            found = self.questions[key(of)] = _Question(of, without_null(type))
+            outcomes = self.world.outcomes(of.name) if isinstance(of, syntax.Name) else None
+            if outcomes is not None and outcomes.when is not None:
+                found.given.append(SKIPPED)
+            if outcomes is not None and outcomes.null_on_failure:
+                found.given.append(FAILED)
+            if may_be_null(type) or opaque(type):
+                found.given.append(None)
+        found.constants += [one for one in constants if one is not None]
+
+    def rows(self) -> Iterator[Row]:
+        names = list(self.questions)
+        for values in itertools.product(*(question.cases or [SOMETHING] for question in self.questions.values())):
+            yield dict(zip(names, values, strict=True))
+
+    # ------------------------------------------------------------ what holds in a case
+
+    def holds(self, row: Row, facts: Iterable[Fact]) -> bool:
+        for name, when in self.axioms:
+            if (row[name] is SKIPPED) is self.true(when, row):
+                return False
+        return all(self.true(of, row) is wanted for of, wanted in facts)
+
+    def true(self, of: Expression, row: Row) -> bool:
+        return bool(self.value(of, row))
+
+    def value(self, of: Expression, row: Row) -> Case:
+        match of:
+            case syntax.Const(value=value):
+                return value
+            case syntax.Name():
+                found = row[of.name]
+                return None if found is SKIPPED or found is FAILED else found
+            case syntax.Attr(of=inside):
+                return None if self.value(inside, row) is None else row[key(of)]
+            case syntax.Item(of=inside):
+                return self.item(of, self.value(inside, row), row)
+            case syntax.Not(of=inside):
+                return not self.true(inside, row)
+            case syntax.Logic(op=op, left=left, right=right):
+                found = self.value(left, row)
+                return self.value(right, row) if bool(found) is (op == "and") else found
+            case syntax.Inline(test=test, then=then, other=other):
+                chosen = then if self.true(test, row) else other
+                return None if chosen is None else self.value(chosen, row)
+            case syntax.Compare(first=first, rest=rest):
+                sides = [first, *(right for _, right in rest)]
+                return all(self.compared(op, sides[at], right, row) for at, (op, right) in enumerate(rest))
+        if key(of) in row:
+            return row[key(of)]
+        match of:
+            case syntax.Tested(of=inside, name="none" | "undefined"):
+                return self.value(inside, row) is None
+            case syntax.Tested(of=inside, name="defined"):
+                return self.value(inside, row) is not None
+            case syntax.Tested(of=syntax.Name(name=name), name="skipped" | "failed" as outcome):
+                return row[name] is (SKIPPED if outcome == "skipped" else FAILED)
+            case syntax.Tested(of=inside, name="in" | "eq" | "ne" as name, args=(other,)):
+                return self.compared(TESTS[name], inside, other, row)
+            case syntax.Filtered(of=inside, name="default", args=(other,)):
+                found = self.value(inside, row)
+                return self.value(other, row) if found is None else found
+            case syntax.Filtered(of=inside, name="required"):
+                if (found := self.value(inside, row)) is None:
+                    raise Unusable("required")
+                return found
+            case syntax.Filtered(of=inside):
+                return self.value(_first(inside), row)
+        raise AssertionError(of)
+
+    def item(self, of: syntax.Item, owner: Case, row: Row) -> Case:
+        found = row[key(of)]
+        if owner is None or owner == []:
+            return None
+        if found is None and owner is SOMETHING and _constants(of.key) in ([0], [-1]):
+            return SOMETHING  # a list that is not empty has a first and a last
+        return found
+
+    def compared(self, op: str, left: Expression, right: Expression, row: Row) -> bool:
+        name = _comparison(op, left, right)
+        if name not in row:
+            return _compare(op, self.value_of_side(left, row), self.value_of_side(right, row))
+        sides = [self.value(side, row) if _is_path(side) else SOMETHING for side in (left, right)]
+        if None in sides:
+            return _compare(op, sides[0], sides[1])
+        order = row[name]
+        assert isinstance(order, int)
+        order = order if key(left) <= key(right) else -order
+        wanted = {"==": (0,), "in": (0,), "!=": (-1, 1), "not in": (-1, 1)}
+        return order in {**wanted, "<": (-1,), "<=": (-1, 0), ">": (1,), ">=": (0, 1)}[op]
+
+    def value_of_side(self, side: Expression, row: Row) -> Case:
+        if isinstance(side, syntax.ListLiteral):
+            return _constants(side)
+        if isinstance(side, syntax.Unary):
+            return (_constants(side) or [None])[0]
+        return self.value(side, row)
+
+    # ------------------------------------------------------------ in words
+
+    def words(self, row: Row) -> Iterator[str]:
+        for name, question in self.questions.items():
+            answer, of = row[name], question.of
+            if answer is SKIPPED or answer is FAILED:
+                yield f"{name} is {answer}"
+            elif isinstance(of, syntax.Attr) and self.value(of.of, row) is not None:
+                if isinstance(answer, bool) or answer is None:
+                    yield f"{syntax.spelled(of)} is {'null' if answer is None else str(answer).lower()}"
+                elif isinstance(answer, str) and answer:
+                    yield f'{syntax.spelled(of)} is "{answer}"'
+
+
+TESTS = {"in": "in", "eq": "==", "ne": "!="}
+
+
+def _cases(type: Type, constants: list[Json]) -> list[Case]:
+    """The values of a type, as far as the constants that they are compared with tell them apart."""
+    if type == BOOLEAN:
+        return [True, False]
+    if isinstance(type, Enumeration):
+        named = [value for value in type.values if value in constants]
+        return [*named, *([SOMETHING] if len(named) < len(type.values) else [])]
+    if is_number(type):
+        return _numbers(constants)
+    if isinstance(type, Object) and type.fields:
+        return [SOMETHING]
+    if isinstance(type, ListOf):
+        return [SOMETHING, []]
+    if type == NOTHING:
+        return []
+    words: list[Case] = list(dict.fromkeys(one for one in constants if isinstance(one, str) and one))
+    if type == STRING:
+        return [SOMETHING, "", *words]
+    flags: list[Case] = [flag for flag in (True, False) if any(one is flag for one in constants)]
+    numbers = _numbers(constants) if any(map(number, constants)) else []
+    return [SOMETHING, "", *words, *flags, *numbers]
+
+
+def _numbers(constants: list[Json]) -> list[Case]:
+    """Below, at and above each number."""
+    points = sorted({0, *(one for one in constants if number(one))})
+    between = [(low + high) / 2 for low, high in itertools.pairwise(points)]
+    return [*sorted({*points, *between, points[0] - 1, points[-1] + 1})]
+
+
+def _is_path(of: Expression) -> bool:
+    match of:
+        case syntax.Name():
+            return True
+        case syntax.Attr(of=inside) | syntax.Item(of=inside, key=syntax.Const()):
+            return _is_path(inside)
+    return False
+
+
+def _known(of: Expression) -> bool:
+    """Whether its cases tell if it is null."""
+    match of:
+        case syntax.Const() | syntax.Not() | syntax.Compare() | syntax.Tested():
+            return True
+        case syntax.Logic() | syntax.Inline():
+            return all(map(_known, syntax.inner(of)))
+        case syntax.Filtered(of=inside, name="default", args=(other,), named=()):
+            return _known(inside) and _known(other)
+        case syntax.Filtered(of=inside, name="required"):
+            return _known(inside)
+        case syntax.Filtered(of=inside, name="first" | "last"):
+            return _is_path(inside)
+        case syntax.Attr(of=inside) | syntax.Item(of=inside):
+            return _known(inside) or not isinstance(inside, syntax.Name | syntax.Attr | syntax.Item)
+    return isinstance(of, syntax.Name)
+
+
+def _first(of: Expression) -> Expression:
+    return syntax.Item(of, syntax.Const(0, 0), 0)
+
+
+def _root(of: Expression) -> str:
+    while isinstance(of, syntax.Attr | syntax.Item):
+        of = of.of
+    return of.name if isinstance(of, syntax.Name) else next(iter(names_in(of)), "")
+
+
+def names_in(of: Expression) -> set[str]:
+    found: set[str] = set()
+    stack = [of]
+    while stack:
+        one = stack.pop()
+        if isinstance(one, syntax.Name):
+            found.add(one.name)
+        stack.extend(syntax.inner(one))
+    return found
+
+
+def _constants(of: Expression) -> list[Json] | None:
+    """The values of a constant, or of a list of them."""
+    match of:
+        case syntax.Const(value=value):
+            return [value]
+        case syntax.ListLiteral(items=items) if all(isinstance(item, syntax.Const) for item in items):
+            return [item.value for item in items if isinstance(item, syntax.Const)]
+        case syntax.Unary(op="-", of=syntax.Const(value=int() | float() as value)):
+            return [-value]
+    return None
+
+
+def _comparison(op: str, left: Expression, right: Expression) -> str:
+    """One question for all comparisons of two things: less, equal or greater."""
+    if op in ("in", "not in"):
+        return f"{key(left)} in {key(right)}"
+    return "{} <=> {}".format(*sorted((key(left), key(right))))
+
+
+def _compare(op: str, left: Case, right: Case) -> bool:
+    if op in ("in", "not in"):
+        return (isinstance(right, list) and any(_equal(each, left) for each in right)) is (op == "in")
+    if op in ("==", "!="):
+        return _equal(left, right) is (op == "==")
+    if left is None or right is None:
+        return False
+    if isinstance(left, Special) or isinstance(right, Special):
+        raise Unusable("only numbers are compared with numbers")
+    if op in ("<", ">="):
+        return less(left, right) is (op == "<")
+    return less(right, left) is (op == ">")
+
+
+def _equal(left: Case, right: Case) -> bool:
+    if isinstance(left, Special) or isinstance(right, Special):
+        return False
+    return same(left, right)

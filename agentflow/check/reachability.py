@@ -1,0 +1,59 @@
+"""What can never run: nodes behind one that always ends the run, and agents that nothing leads to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from agentflow.check.order import Order
+from agentflow.check.places import Analysis, Place
+from agentflow.diagnostics import Diagnostic, quoted
+
+
+def check(analysis: Analysis, order: Order) -> Iterator[Diagnostic]:
+    yield from _nodes(analysis, order)
+    yield from _agents(analysis)
+
+
+def _nodes(analysis: Analysis, order: Order) -> Iterator[Diagnostic]:
+    source = analysis.graph.source
+    for block in analysis.blocks:
+        ends = [name for name, place in block.places.items() if _always_ends(place)]
+        if not ends:
+            continue
+        behind: dict[str, str] = {name: name for name in ends}
+        for name in order.of(block):
+            if order.is_circular(block.places[name]):
+                continue
+            end = next((behind[before] for before in block.edges[name] if before in behind), None)
+            if end is None:
+                continue
+            behind[name] = end
+            message = f"the node {quoted(name)} is never reached: it waits for {quoted(end)}, which always fails"
+            related = ((source.key_span(block.places[end].node.path), "this has no condition"),)
+            yield source.error("unreachable-node", message, block.places[name].node.path, key=True, related=related)
+
+
+def _always_ends(place: Place) -> bool:
+    node = place.node
+    return node.kind == "fail" and not place.skippable and node.on_error is None
+
+
+def _agents(analysis: Analysis) -> Iterator[Diagnostic]:
+    """An agent is used by a node, or by an agent that is: as a tool, or by handing over to it."""
+    graph = analysis.graph
+    used = {name for place in analysis.places if (name := getattr(place.node.body, "agent", None)) is not None}
+    left = [name for name in used if name in graph.agents]
+    while left:
+        agent = graph.agents[left.pop()]
+        for name in (*agent.tools, *agent.handoffs):
+            if name in graph.agents and name not in used:
+                used.add(name)
+                left.append(name)
+    # A node that could not be read may be what uses an agent.
+    if any(place.node.kind == "" for place in analysis.places) or not analysis.places:
+        return
+    for agent in graph.agents.values():
+        if agent.name not in used:
+            message = f"nothing uses the agent {quoted(agent.name)}"
+            help = "name it in a node, or in the tools or handoffs of an agent that is used"
+            yield graph.source.error("unreachable-agent", message, agent.path, key=True, help=help)

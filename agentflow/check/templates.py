@@ -1,0 +1,112 @@
+"""Every template: whether it can be read, and whether what it does with its names can work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from agentflow import syntax
+from agentflow.check.algebra import may_be_null, misfit, nullable, opaque, resolved, without_null
+from agentflow.check.findings import Finding
+from agentflow.check.inference import Inference, Known
+from agentflow.check.places import Analysis, Text
+from agentflow.check.types import Typed
+from agentflow.diagnostics import Diagnostic, Path, Span, quoted
+from agentflow.expressions import Leaf
+from agentflow.types import ANY, ListOf, Object, Type
+
+
+def check(analysis: Analysis, typed: Typed) -> Iterator[Diagnostic]:
+    for text in analysis.texts:
+        for leaf in text.leaves:
+            if leaf.problem is not None:
+                yield _unreadable(analysis, leaf)
+            elif leaf.tree is not None:
+                yield from _inferred(typed, text, leaf)
+
+
+def _unreadable(analysis: Analysis, leaf: Leaf) -> Diagnostic:
+    problem = leaf.problem
+    assert problem is not None
+    part = (min(problem.offset, max(len(leaf.text) - 1, 0)), problem.length)
+    return analysis.graph.source.error(problem.code, problem.message, leaf.path, part=part, help=problem.help)
+
+
+def _inferred(typed: Typed, text: Text, leaf: Leaf) -> Iterator[Diagnostic]:
+    findings: list[Finding] = []
+    inference = Inference(typed.names(text.scope), findings.append)
+    known = Known(_facts(typed, text))
+    if isinstance(leaf.tree, syntax.Template):
+        inference.text(leaf.tree, known)
+    elif leaf.tree is not None:
+        type = inference.of(leaf.tree, known)
+        if text.template.form == "value":
+            expected = _expected(text.template.expected, leaf.path[len(text.template.path) :], typed)
+            findings += _handed_over(typed, text, leaf, leaf.tree, type, expected)
+    for finding in dict.fromkeys(findings):
+        yield _diagnostic(typed, text, leaf, finding)
+
+
+def _facts(typed: Typed, text: Text) -> tuple[tuple[syntax.Expression, bool], ...]:
+    if text.block is not None:
+        return typed.output_facts(text.block)
+    if text.place is None:
+        return ()
+    return typed.facts(text.place) if text.template.own_when else typed.reached(text.place)
+
+
+def _expected(type: Type, way: Path, typed: Typed) -> Type:
+    """The type of what stands at a way into a value of a type."""
+    for step in way:
+        bare = without_null(resolved(type, typed.graph.types))
+        if isinstance(bare, Object) and isinstance(step, str) and (field := bare.field(step)) is not None:
+            type = nullable(field.type) if field.optional else field.type
+        elif isinstance(bare, ListOf) and isinstance(step, int):
+            type = bare.of
+        else:
+            return ANY
+    return resolved(type, typed.graph.types)
+
+
+def _handed_over(
+    typed: Typed, text: Text, leaf: Leaf, tree: syntax.Expression, type: Type, expected: Type
+) -> Iterator[Finding]:
+    """A value that keeps its type, where a type is expected."""
+    from agentflow.check import findings
+
+    if opaque(expected):
+        return
+    name = quoted(leaf.path[-1]) if leaf.path and isinstance(leaf.path[-1], str) else "what it is given to"
+    if may_be_null(type) and not may_be_null(expected):
+        why = typed.names(text.scope).why_null(tree.name) if isinstance(tree, syntax.Name) else None
+        yield findings.may_be_null(tree, f"{name} takes no null", why)
+    if reason := misfit(type, expected, typed.graph.types):
+        start, length = findings.extent(tree)
+        code = "argument-type" if "with" in text.template.path else "wrong-type"
+        yield Finding(code, f"the value of {name} does not fit: {reason}", start, length, about=findings.root(tree))
+
+
+def _diagnostic(typed: Typed, text: Text, leaf: Leaf, finding: Finding) -> Diagnostic:
+    source = typed.graph.source
+    return source.error(
+        finding.code,
+        finding.message,
+        leaf.path,
+        part=(finding.at, finding.length),
+        note=finding.note,
+        help=finding.help,
+        related=tuple(_about(typed, text, finding)),
+    )
+
+
+def _about(typed: Typed, text: Text, finding: Finding) -> Iterator[tuple[Span, str]]:
+    """Where the name that a finding is about comes from."""
+    binding = text.scope.find(finding.about) if finding.about is not None else None
+    if binding is None or binding.place is None:
+        return
+    node, source = binding.place.node, typed.graph.source
+    if finding.code != "maybe-null":
+        yield source.key_span(node.path), f"{quoted(node.name)} is defined here"
+    elif binding.place.skippable:
+        yield source.span((*node.path, "when")), f"{quoted(node.name)} is skipped unless this holds"
+    elif node.on_error is not None:
+        yield source.span(node.on_error.path), f"{quoted(node.name)} is null where it fails"

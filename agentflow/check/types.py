@@ -1,0 +1,301 @@
+"""The types of nodes as others see them, and what is known wherever one runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from agentflow import syntax
+from agentflow.check.algebra import may_be_null, nullable, resolved, union
+from agentflow.check.inference import Inference, Known, Names, WorldOf
+from agentflow.check.order import Order
+from agentflow.check.places import Analysis, Block, Place, Scope
+from agentflow.check.proof import Fact, Facts, Outcomes
+from agentflow.expressions import literal
+from agentflow.nodes.approval import ApprovalBody
+from agentflow.nodes.kind import Guard
+from agentflow.nodes.registry import KINDS
+from agentflow.spec.model import MISSING, BlockSpec, GraphSpec, NodeSpec
+from agentflow.syntax import Expression, SyntaxProblem
+from agentflow.types import ANY, BOOLEAN, INTEGER, NULL, NUMBER, STRING, Field, Json, ListOf, Object, Type
+
+
+@dataclass(eq=False)
+class Typed:
+    """Types and facts of a whole graph, each found when it is first asked for."""
+
+    analysis: Analysis
+    order: Order
+    _names: dict[int, ScopeNames] = field(default_factory=dict)
+    _facts: dict[int, Facts] = field(default_factory=dict)
+    _guards: dict[int, dict[str, Facts]] = field(default_factory=dict)
+
+    @property
+    def graph(self) -> GraphSpec:
+        return self.analysis.graph
+
+    def names(self, scope: Scope) -> ScopeNames:
+        found = self._names.get(id(scope))
+        if found is None:
+            found = self._names[id(scope)] = ScopeNames(self, scope)
+        return found
+
+    def names_world(self, scope: Scope) -> WorldOf:
+        """A scope as a proof sees it."""
+        return WorldOf(Inference(self.names(scope)), Known())
+
+    # ------------------------------------------------------------ types
+
+    def run(self) -> None:
+        """Every type, in the order of the edges, so that none is found by way of a long chain of others."""
+        self.of_block(self.analysis.root)
+
+    def of_block(self, block: Block) -> Type:
+        for name in self.order.of(block):
+            self.of_place(block.places[name])
+        if block.output is not None and block.spec.output is not MISSING:
+            known = Known(self.output_facts(block))
+            return self.value(block.spec.output, block.scope, known)
+        types = {name: self.of_place(place) for name, place in block.places.items()}
+        if len(types) == 1:
+            return next(iter(types.values()))
+        return Object(tuple(Field(name, type) for name, type in types.items()))
+
+    def of_place(self, place: Place) -> Type:
+        if place.type is None:
+            place.value = place.type = ANY  # while it is being found: only a cycle can ask
+            if not self.order.is_circular(place):
+                place.value = self._value_of(place)
+                continued = place.node.on_error is not None and place.node.on_error.kind == "continue"
+                place.type = nullable(place.value) if place.skippable or continued else place.value
+        return place.type
+
+    def _value_of(self, place: Place) -> Type:
+        """What a node yields where it is not skipped, and its failure is not continued with null."""
+        context = PlaceContext(self, place)
+        value = resolved(KINDS[place.node.kind].type_of(place.node, context), self.graph.types)
+        on_error = place.node.on_error
+        if on_error is None or on_error.kind == "continue":
+            return value
+        if on_error.node is not None:
+            other = context.type_of(on_error.node)
+        else:
+            other = self.value(on_error.value, place.scope.inner({"error": ANY}, place), Known(self.facts(place)))
+        if value == NULL:
+            return other
+        return nullable(value) if may_be_null(other) else value
+
+    def value(self, data: Json, scope: Scope, known: Known) -> Type:
+        """Of data whose strings are templates."""
+        match data:
+            case None:
+                return NULL
+            case bool():
+                return BOOLEAN
+            case int():
+                return INTEGER
+            case float():
+                return NUMBER
+            case str():
+                return self._string(data, scope, known)
+            case list():
+                return ListOf(union(self.value(item, scope, known) for item in data)) if data else ListOf(ANY)
+            case dict():
+                return Object(tuple(Field(name, self.value(item, scope, known)) for name, item in data.items()))
+
+    def _string(self, data: str, scope: Scope, known: Known) -> Type:
+        if "{" not in data:
+            return STRING
+        try:
+            parsed = syntax.parse_value(data)
+        except SyntaxProblem:
+            return ANY
+        if isinstance(parsed, syntax.Template | syntax.Const) and not _is_plain_constant(parsed):
+            return STRING
+        assert not isinstance(parsed, syntax.Template)
+        return Inference(self.names(scope)).of(parsed, known)
+
+    # ------------------------------------------------------------ what is known
+
+    def reached(self, place: Place) -> Facts:
+        """What holds when a node's turn comes, before its own `when` is asked."""
+        found = self._facts.get(id(place))
+        if found is None:
+            facts: list[Fact] = []
+            if place.block is not None:
+                facts += self.guards(place.block).get(place.node.name, ())
+            if place.guard is not None:
+                facts += guard_facts(place.guard)
+            if place.parent is not None:
+                facts += self.facts(place.parent)
+            elif place.block is not None and place.block.owner is not None:
+                facts += self.facts(place.block.owner)
+            found = self._facts[id(place)] = tuple(facts)
+        return found
+
+    def facts(self, place: Place) -> Facts:
+        """What holds when a node runs."""
+        when = when_of(place)
+        return ((when, True), *self.reached(place)) if when is not None else self.reached(place)
+
+    def output_facts(self, block: Block) -> Facts:
+        """What holds when all nodes of a block are done."""
+        facts = [fact for place in block.places.values() for fact in ending_facts(place)]
+        return (*facts, *(self.facts(block.owner) if block.owner is not None else ()))
+
+    def guards(self, block: Block) -> dict[str, Facts]:
+        """What each node of a block knows because it waits for nodes that may have ended the run."""
+        found = self._guards.get(id(block))
+        if found is None:
+            ending = {name: facts for name, place in block.places.items() if (facts := ending_facts(place))}
+            found = self._guards[id(block)] = self._spread(block, ending) if ending else {}
+        return found
+
+    def _spread(self, block: Block, ending: Mapping[str, Facts]) -> dict[str, Facts]:
+        bits = {name: 1 << at for at, name in enumerate(ending)}
+        above: dict[str, int] = {}
+        known: dict[int, Facts] = {}
+        for name in self.order.of(block):
+            mask = 0
+            for before in block.edges[name]:
+                mask |= above.get(before, 0) | bits.get(before, 0)
+            above[name] = mask
+        latest = list(ending.items())[::-1]
+        for mask in {*above.values()} - {0}:
+            known[mask] = tuple(fact for name, facts in latest if bits[name] & mask for fact in facts)
+        return {name: known[mask] for name, mask in above.items() if mask}
+
+
+def _is_plain_constant(parsed: syntax.Template | Expression) -> bool:
+    return isinstance(parsed, syntax.Const) and not isinstance(parsed.value, str)
+
+
+def when_of(place: Place) -> Expression | None:
+    when = place.node.when
+    return None if when is None or when is True else parsed_expression(when)
+
+
+def parsed_expression(text: str | int | bool) -> Expression | None:
+    try:
+        return syntax.parse_expression(literal(text))
+    except SyntaxProblem:
+        return None
+
+
+def ending_facts(place: Place) -> Facts:
+    """What is known once a node is done that otherwise ends the run: a `fail`, an approval that was refused."""
+    node = place.node
+    if node.on_error is not None:
+        return ()
+    if node.kind == "fail" and (when := when_of(place)) is not None:
+        return ((when, False),)
+    if isinstance(node.body, ApprovalBody) and node.body.on_reject == "fail":
+        return ((approved_or_skipped(node.name), True),)
+    return ()
+
+
+def approved_or_skipped(name: str) -> Expression:
+    of = syntax.Name(name, 0)
+    return syntax.Logic("or", syntax.Tested(of, "skipped", (), 0), syntax.Attr(of, "approved", 0), 0)
+
+
+def guard_facts(guard: Guard) -> Facts:
+    subject = parsed_expression(guard.subject)
+    if subject is None:
+        return ()
+    equal: list[Expression] = [syntax.Compare(subject, (("==", syntax.Const(value, 0)),), 0) for value in guard.values]
+    if not guard.among:
+        return tuple((one, False) for one in equal)
+    any_of = equal[0]
+    for one in equal[1:]:
+        any_of = syntax.Logic("or", any_of, one, 0)
+    return ((any_of, True),)
+
+
+class ScopeNames(Names):
+    """The names of one scope, for the inference."""
+
+    def __init__(self, typed: Typed, scope: Scope) -> None:
+        self.typed = typed
+        self.scope = scope
+        self.types: Mapping[str, Type] = typed.graph.types
+
+    def type_of(self, name: str) -> Type | None:
+        binding = self.scope.find(name)
+        if binding is None:
+            return None
+        return binding.type if binding.place is None else self.typed.of_place(binding.place)
+
+    def _place(self, name: str) -> Place | None:
+        binding = self.scope.find(name)
+        return binding.place if binding is not None else None
+
+    def done(self, name: str) -> Type:
+        place = self._place(name)
+        if place is None:
+            return self.type_of(name) or ANY
+        self.typed.of_place(place)
+        return place.value or ANY
+
+    def outcomes(self, name: str) -> Outcomes | None:
+        place = self._place(name)
+        if place is None:
+            return None
+        when = when_of(place)
+        on_error = place.node.on_error.kind if place.node.on_error is not None else None
+        if place.skippable and when is None:
+            when = syntax.Tested(syntax.Name(name, 0), "unknown", (), 0)
+        if when is None and on_error is None:
+            return None
+        return Outcomes(when, on_error == "continue", on_error in ("use", "run"))
+
+    def why_null(self, name: str) -> str | None:
+        place = self._place(name)
+        if place is None:
+            return None
+        if place.skippable:
+            return "it is skipped where its condition does not hold"
+        if place.node.on_error is not None and place.node.on_error.kind == "continue":
+            return "it may fail, which is continued"
+        return None
+
+    def is_node(self, name: str) -> bool:
+        return self._place(name) is not None
+
+
+@dataclass(frozen=True)
+class PlaceContext:
+    """What a node kind may ask of the place of one of its nodes."""
+
+    typed: Typed
+    place: Place
+
+    @property
+    def graph(self) -> GraphSpec:
+        return self.typed.graph
+
+    def resolve(self, type: Type) -> Type:
+        return resolved(type, self.graph.types)
+
+    def name(self, name: str) -> Type | None:
+        return self.typed.names(self.place.scope).type_of(name)
+
+    def value(self, data: Json) -> Type:
+        return self.typed.value(data, self.place.scope, self._known)
+
+    def expression(self, text: str) -> Type:
+        parsed = parsed_expression(text)
+        if parsed is None:
+            return ANY
+        return Inference(self.typed.names(self.place.scope)).of(parsed, self._known)
+
+    def type_of(self, node: NodeSpec) -> Type:
+        return next((self.typed.of_place(each) for each in self.place.branches if each.node is node), ANY)
+
+    def type_of_block(self, block: BlockSpec) -> Type:
+        return next((self.typed.of_block(each) for each in self.place.blocks if each.spec is block), ANY)
+
+    @cached_property
+    def _known(self) -> Known:
+        return Known(self.typed.facts(self.place))
