@@ -1,4 +1,4 @@
-"""`agentflow status`: what a run is doing, from its own state and, for attempts and last errors, from the engine's tables."""
+"""`agentflow status`: what a run is doing; its own state says it, and the engine's tables add attempts and errors."""
 
 from __future__ import annotations
 
@@ -32,12 +32,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 @talks_to_server
 def main(args: argparse.Namespace) -> int:
     graph = graph_name(args.graph)
-    status = _told(args, graph)
     try:
-        status = _with_engine(admin(args), graph, args.key, status)
+        status = _from_engine(admin(args), graph, args.key)
     except Unreachable:
-        if status is None:  # without the admin side there is only what the run itself says
-            raise
+        status = _from_run(args, graph)
     if status is None:
         complain(f"there is no run of {graph} with the key {args.key}")
         return 1
@@ -45,43 +43,49 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _told(args: argparse.Namespace, graph: str) -> Status | None:
-    """What the run's own handler answers; None where it cannot: no such run, a service, or nobody to answer."""
-    try:
-        status = ingress(args).ask(graph, args.key, "status", timeout=3)
-    except (Refused, Unreachable):
-        return None
-    return status if isinstance(status, dict) else None
+def _from_engine(server: Admin, graph: str, key: str) -> Status | None:
+    """What the run has written to its state, and what only the engine knows: attempts and last errors.
 
-
-def _with_engine(server: Admin, graph: str, key: str, status: Status | None) -> Status | None:
-    """Adds what only the engine knows: invocation, attempts, last errors; None where it knows of no such run."""
+    Answers also while the service does not. None where there is no such run.
+    """
     run = inspect.find(server, graph, key)
     if run is None:
-        return status
-    if status is None:
-        status = _from_state(inspect.state(server, graph, key))
+        return None
+    status = _from_state(inspect.state(server, graph, key))
     about = status["run"]
+    about.setdefault("graph", graph)
     about.setdefault("key", run.key)
     about.setdefault("state", _state(run))
     about["invocation"] = run.id
-    troubled = [one for one in (run, *inspect.called(server, run)) if one.status in TROUBLED]
     if run.result == "failure":
         about.setdefault("error", {"message": run.failure})
-    for invocation in troubled:
-        trouble = {
-            "attempts": invocation.attempts,
-            "last_error": invocation.failure,
-            "next_try": invocation.next_try,
-            "engine": invocation.status,
-        }
-        _place(status["nodes"], invocation, about).update(trouble)
+    for invocation in (run, *inspect.called(server, run)):
+        if invocation.status in TROUBLED:
+            trouble = {
+                "attempts": invocation.attempts,
+                "last_error": invocation.failure,
+                "next_try": invocation.next_try,
+                "engine": invocation.status,
+            }
+            _place(status["nodes"], invocation, about).update(trouble)
     return status
 
 
+def _from_run(args: argparse.Namespace, graph: str) -> Status | None:
+    """What the run's own handler answers, where the admin side cannot be reached."""
+    try:
+        status = ingress(args).ask(graph, args.key, "status")
+    except Refused as refused:
+        if refused.status == 404:
+            return None
+        raise
+    return status if isinstance(status, dict) else None
+
+
 def _from_state(state: Mapping[str, Any]) -> Status:
-    """As the handler would answer, when nobody is there to answer."""
-    nodes = {name.removeprefix("node:"): value for name, value in sorted(state.items()) if name.startswith("node:")}
+    """As the handler `status` of the run puts it."""
+    found = {name.removeprefix("node:"): value for name, value in state.items() if name.startswith("node:")}
+    nodes = dict(sorted(found.items(), key=lambda item: (item[1].get("started", item[1].get("ended", 0)), item[0])))
     waiting = [{"node": path, **node["waits"]} for path, node in nodes.items() if node.get("state") == "waiting"]
     run = dict(state.get("run", {}))
     if run.get("state") == "running" and waiting and not any(node.get("state") == "running" for node in nodes.values()):

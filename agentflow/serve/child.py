@@ -1,4 +1,4 @@
-"""A child process of `serve`: started so that it cannot outlive it, logged to a file, and asked to end before it is made to."""
+"""A child process of `serve`: it cannot outlive it, logs to a file, and is asked to end before it is made to."""
 
 from __future__ import annotations
 

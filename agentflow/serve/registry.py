@@ -1,4 +1,4 @@
-"""Agrees with the engine on revisions: which must be loaded, at which address each is, which is the newest, which has drained."""
+"""Agrees with the engine on revisions: which are needed still, where each is, which is the newest, which can go."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The revisions that a data directory keeps: `revisions/<hash>/` holds a compiled module, its manifest and `serve.json`.
+"""The revisions that a data directory keeps: `revisions/<hash>/` holds a module, its manifest and `serve.json`.
 
 A run ends on the revision it began on, so a revision stays as long as the engine has such runs, whatever became of the
 graph's file since. Its tools are the user's own and are not kept: a mended one reaches the waiting run.

@@ -1,8 +1,8 @@
 """The service process: loads revisions and answers the engine for each of them under /rev/<hash>, on one port.
 
 `python -m agentflow.serve.service LISTENING REPORT`: two inherited descriptors, the listening socket and a pipe for one
-line of JSON that says what was loaded. One line of JSON on stdin names the revisions. What is printed here, and what the
-user's tools print, goes to the log.
+line of JSON that says what was loaded. One line of JSON on stdin names the revisions. What is printed here, and what
+the user's tools print, goes to the log.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def main() -> None:
             os.environ.setdefault(f"AGENTFLOW_REPLIES_{revision['graph'].upper()}", revision["replies"])
         try:
             applications[revision["hash"]] = _load(revision)
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # what a user's module does when imported is theirs
+        except (Exception, SystemExit) as error:  # what a user's module does when imported is theirs
             traceback.print_exc()
             failed[revision["hash"]] = describe(error, Path(revision["root"]))
     with os.fdopen(report, "w") as out:
@@ -60,6 +60,8 @@ def _load(revision: dict[str, Any]) -> Application:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # type hints are resolved through it
     spec.loader.exec_module(module)
+    if module.GRAPH.agents:
+        import agentflow.runtime.agents  # noqa: F401  # ADK takes a second: now, not in somebody's first run
     application: Application = restate.app(module.SERVICES)
     return application
 

@@ -133,7 +133,7 @@ class Supervisor:
         """Start the service; the end of the pipe on which it says what it loaded."""
         reading, writing = os.pipe()
         descriptors = (self._socket.fileno(), writing)
-        command = [sys.executable, "-P", "-m", "agentflow.serve.service", *map(str, descriptors)]
+        command = [sys.executable, "-m", "agentflow.serve.service", *map(str, descriptors)]
         try:
             child = await Child.start("service", command, self._service_log, self._service_environment(), descriptors)
         finally:
@@ -155,9 +155,8 @@ class Supervisor:
         failed: dict[str, str] = json.loads(line)["failed"]
         for revision in self._loaded:
             if revision.hash in failed and revision not in self._served:
-                say(
-                    f"{revision.graph} revision {revision.hash} cannot be loaded, its runs wait: {failed[revision.hash]}"
-                )
+                what = f"{revision.graph} revision {revision.hash}"
+                say(f"{what} cannot be loaded, its runs wait: {failed[revision.hash]}")
         return failed
 
     def _service_environment(self) -> dict[str, str]:
@@ -170,7 +169,7 @@ class Supervisor:
         say(f"{child.name} pid {child.pid}")
 
     async def _keep(self, name: str) -> None:
-        """Start the child again whenever it ends; at once if it had been up for a while, else a little later each time."""
+        """Start the child again whenever it ends: at once if it was up for a while, else a little later each time."""
         pause = 0.0
         while True:
             since = time.monotonic()

@@ -48,6 +48,9 @@ nodes = restate.Service("job.nodes_{hash}", ingress_private=True)
 async def inner(ctx: restate.Context, given: dict) -> str:
     return await ctx.run("tool", lambda: "{hash} " + answer())
 
+class GRAPH:
+    agents = ()
+
 SERVICES = [main, nodes]
 """
 

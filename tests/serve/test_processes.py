@@ -39,7 +39,7 @@ def parent(options: list[str]) -> tuple[subprocess.Popen[str], int]:
 @pytest.mark.parametrize("options", [[], ["--watch"]], ids=["by the kernel", "by a watcher"])
 def test_a_child_ends_when_its_parent_is_killed(options: list[str]) -> None:
     process, child = parent(options)
-    wait_until(lambda: b"sleep" in Path(f"/proc/{child}/cmdline").read_bytes())  # under the pid that was told
+    wait_until(lambda: Path(f"/proc/{child}/cmdline").read_bytes() == b"sleep\x0060\x00")  # under the pid that was told
     process.kill()
     process.communicate()
     wait_until(lambda: started(child) is None)
@@ -47,7 +47,7 @@ def test_a_child_ends_when_its_parent_is_killed(options: list[str]) -> None:
 
 def test_the_watcher_ends_with_what_it_watches() -> None:
     process, child = parent(["--watch"])
-    wait_until(lambda: b"sleep" in Path(f"/proc/{child}/cmdline").read_bytes())
+    wait_until(lambda: Path(f"/proc/{child}/cmdline").read_bytes() == b"sleep\x0060\x00")
     watchers = subprocess.run(["pgrep", "-P", str(child)], capture_output=True, text=True, check=False).stdout.split()
     assert len(watchers) == 1
     os.kill(child, signal.SIGKILL)
@@ -88,6 +88,6 @@ def test_an_import_that_fails_is_described_by_the_users_own_line(tmp_path: Path)
     ):
         tool.write_text(text)
         try:
-            exec(compile(text, str(tool), "exec"), {})  # noqa: S102  # as the import of a tool does
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever it raises
+            exec(compile(text, str(tool), "exec"), {})  # as the import of a tool does
+        except (Exception, SystemExit) as error:  # whatever it raises
             assert describe(error, tmp_path).startswith(line)

@@ -171,9 +171,8 @@ def test_a_taken_port_is_one_line_and_exit_4(served: Served, at: int, option: st
         other.listen()
         served.start("aaaa1111", wait=False)
         assert served.process is not None and served.process.wait(10) == 4
-    assert served.lines == [
-        f"error: cannot listen on 127.0.0.1:{served.ports[at]} (Address already in use); choose another port with {option}"
-    ]
+    taken = f"127.0.0.1:{served.ports[at]} (Address already in use)"
+    assert served.lines == [f"error: cannot listen on {taken}; choose another port with {option}"]
 
 
 def test_what_a_killed_serve_left_is_ended(served: Served) -> None:
