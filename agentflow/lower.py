@@ -6,25 +6,26 @@ or its descendant: it becomes straight-line code. What lies between runs side by
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from hashlib import sha256
 
 from agentflow import expressions, ir
-from agentflow.nodes import common
+from agentflow.check import analysed
+from agentflow.check.order import topological
+from agentflow.check.places import Place
+from agentflow.check.types import Typed
 from agentflow.nodes.registry import KINDS
 from agentflow.spec.model import MISSING, AgentSpec, BlockSpec, GraphSpec, NodeSpec, PythonToolSpec, UndoSpec
-from agentflow.types import ANY, Json, Type
+from agentflow.types import ANY, Json
 
 DEFAULTS = ir.Limits(model_calls=200, handoffs=20)
 
 
-def lower(
-    graph: GraphSpec, types: Mapping[tuple[str | int, ...], Type] | None = None, output: Type = ANY
-) -> ir.Program:
-    """The program of a graph without errors. `types` gives the type of each node's value, by its path."""
-    lowering = _Lowering(graph, types or {})
+def lower(graph: GraphSpec) -> ir.Program:
+    """The program of a graph without errors."""
+    typed = analysed(graph)
+    lowering = _Lowering(graph, typed)
     body = lowering.lower_block(graph.body)
     return ir.Program(
         name=graph.name,
@@ -33,7 +34,7 @@ def lower(
         source=_shown(graph),
         digest=sha256(graph.source.text.encode()).hexdigest(),
         input=graph.input,
-        output=output,
+        output=typed.of_block(typed.analysis.root),
         types=tuple(ir.TypeDef(name, type, graph.source.line(("types", name))) for name, type in graph.types.items()),
         models=tuple(lowering.models()),
         tools=tuple(lowering.tool(tool) for tool in graph.tools.values()),
@@ -54,24 +55,31 @@ def _with_defaults(limits: ir.Limits) -> ir.Limits:
     return replace(DEFAULTS, **given)
 
 
-@dataclass
 class _Lowering:
-    graph: GraphSpec
-    types: Mapping[tuple[str | int, ...], Type]
-    _address: tuple[str, ...] = ()
-    _names: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    def __init__(self, graph: GraphSpec, typed: Typed) -> None:
+        self.graph = graph
+        self.places = {id(place.node): place for place in typed.analysis.places}
+        self.blocks = {id(block.spec): block for block in typed.analysis.blocks}
+        self.tool_refs = {
+            tool.name: list(_names_in(dict(tool.compensate.args))) for tool in graph.tools.values() if tool.compensate
+        }
+        self._outer = typed.analysis.outer
+        self._address: tuple[str, ...] = ()
 
     # ------------------------------------------------------------ nodes
 
     def lower_block(self, block: BlockSpec) -> ir.Block:
-        nodes = tuple(self.lower_node(node) for node in block.nodes.values())
-        edges = _edges(nodes, block, self)
-        nodes = tuple(replace(node, needs=edges[node.name]) for node in nodes)
+        place = {name: at for at, name in enumerate(block.nodes)}
+        edges = {
+            name: tuple(sorted(before, key=place.__getitem__)) for name, before in self.blocks[id(block)].edges.items()
+        }
+        nodes = tuple(replace(self.lower_node(node), needs=edges[node.name]) for node in block.nodes.values())
         output = None if block.output is MISSING else ir.Value(block.output)
-        return ir.Block(nodes, plan([node.name for node in nodes], edges), output)
+        return ir.Block(nodes, plan(list(block.nodes), edges), output)
 
     def lower_node(self, node: NodeSpec) -> ir.Node:
         above, self._address = self._address, (*self._address, node.name)
+        place = self.places[id(node)]
         try:
             return ir.Node(
                 name=node.name,
@@ -79,16 +87,26 @@ class _Lowering:
                 kind=node.kind,
                 op=KINDS[node.kind].lower(node, self),
                 line=self.graph.source.line(node.path),
-                type=self.types.get(node.path, ANY),
+                type=place.type or ANY,
                 description=node.description,
-                refs=self.references(node),
-                when=None if node.when is None else ir.Expr(_expression(node.when)),
+                refs=self.refs(place),
+                when=None if node.when is None else ir.Expr(expressions.literal(node.when)),
                 timeout=None if KINDS[node.kind].own_timeout else node.timeout,
                 on_error=self._on_error(node),
                 undo=None if node.compensate is None else self.undo(node.compensate, own=True),
             )
         finally:
             self._address = above
+
+    def refs(self, place: Place) -> tuple[str, ...]:
+        """The outer names that a node or anything in it uses, also to undo what it calls; in the order of the file."""
+        found = dict(place.refs)
+        if self.tool_refs:
+            for inner in _inside(place):
+                for name in self.tool_refs.get(KINDS[inner.node.kind].called_tool(inner.node) or "", ()):
+                    if (binding := self._outer.find(name)) is not None:
+                        found[name] = binding
+        return tuple(sorted(found, key=lambda name: found[name].rank))
 
     def _on_error(self, node: NodeSpec) -> ir.Continue | ir.Use | ir.Run | None:
         if node.on_error is None:
@@ -98,33 +116,6 @@ class _Lowering:
         if node.on_error.node is not None:
             return ir.Run(self.lower_node(node.on_error.node))
         return ir.Continue()
-
-    def references(self, node: NodeSpec) -> tuple[str, ...]:
-        """The outer names that a node or anything in it refers to, in the order of the file."""
-        found = self._names.get(id(node))
-        if found is None:
-            found = self._names[id(node)] = tuple(dict.fromkeys(self._references(node)))
-        return found
-
-    def _references(self, node: NodeSpec) -> Iterator[str]:
-        for template in common.templates(node, self.graph):
-            for leaf in expressions.leaves(template.form, template.path, template.data):
-                if leaf.tree is not None:
-                    for reference in expressions.references(leaf.tree):
-                        if reference.name not in template.extra:
-                            yield reference.name
-        for child in common.children(node):
-            if isinstance(child.of, BlockSpec):
-                yield from self._of_block(child.of, child.extra)
-            else:
-                yield from (name for name in self.references(child.of) if name not in child.extra)
-
-    def _of_block(self, block: BlockSpec, extra: Mapping[str, Type]) -> Iterator[str]:
-        inner = {*block.nodes, *extra}
-        for node in block.nodes.values():
-            yield from (name for name in self.references(node) if name not in inner)
-        if block.output is not MISSING:
-            yield from (name for name in _names_in(block.output) if name not in inner)
 
     # ------------------------------------------------------------ declarations
 
@@ -180,28 +171,20 @@ class _Lowering:
         )
 
 
+def _inside(place: Place) -> Iterator[Place]:
+    """A node and all that is inside it."""
+    yield place
+    for branch in place.branches:
+        yield from _inside(branch)
+    for block in place.blocks:
+        for inner in block.places.values():
+            yield from _inside(inner)
+
+
 def _names_in(data: Json) -> Iterator[str]:
     for leaf in expressions.leaves("value", (), data):
         if leaf.tree is not None:
             yield from (reference.name for reference in expressions.references(leaf.tree))
-
-
-def _expression(when: str | bool) -> str:
-    return when if isinstance(when, str) else str(when).lower()
-
-
-def _edges(nodes: Sequence[ir.Node], block: BlockSpec, lowering: _Lowering) -> dict[str, tuple[str, ...]]:
-    """What each node of a scope waits for, in the order of the file."""
-    place = {name: at for at, name in enumerate(block.nodes)}
-    edges: dict[str, tuple[str, ...]] = {}
-    before: str | None = None
-    for node in nodes:
-        names = {*node.refs, *block.nodes[node.name].needs}
-        if block.ordered and before is not None:
-            names.add(before)
-        edges[node.name] = tuple(sorted((name for name in names if name in place), key=place.__getitem__))
-        before = node.name
-    return edges
 
 
 def plan(names: Sequence[str], edges: Mapping[str, Sequence[str]]) -> tuple[ir.Line | ir.Region, ...]:
@@ -210,7 +193,7 @@ def plan(names: Sequence[str], edges: Mapping[str, Sequence[str]]) -> tuple[ir.L
     In a topological order, all that follows a node descends from it exactly when each node that follows has
     something it waits for at or after that node; and the same from the other end. Both together make a line.
     """
-    order = topological(names, edges)
+    order = topological({name: edges[name] for name in names})
     place = {name: at for at, name in enumerate(order)}
     latest = [max((place[one] for one in edges[name]), default=-1) for name in order]
     earliest = [len(order)] * len(order)
@@ -241,23 +224,3 @@ def plan(names: Sequence[str], edges: Mapping[str, Sequence[str]]) -> tuple[ir.L
         ceiling = max(ceiling, earliest[at])
     close()
     return tuple(parts)
-
-
-def topological(names: Sequence[str], edges: Mapping[str, Sequence[str]]) -> list[str]:
-    """Each node after all that it waits for; among those that could come next, the first in the file."""
-    place = {name: at for at, name in enumerate(names)}
-    after: dict[str, list[str]] = {name: [] for name in names}
-    for name in names:
-        for one in edges[name]:
-            after[one].append(name)
-    missing = {name: len(edges[name]) for name in names}
-    ready = [place[name] for name in names if not missing[name]]
-    order: list[str] = []
-    while ready:
-        name = names[heapq.heappop(ready)]
-        order.append(name)
-        for later in after[name]:
-            missing[later] -= 1
-            if not missing[later]:
-                heapq.heappush(ready, place[later])
-    return order

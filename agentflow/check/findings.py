@@ -48,14 +48,15 @@ def unknown_field(of: Attr, owner: Type, fields: list[str]) -> Finding:
     return Finding("unknown-field", message, of.at, len(of.name), note, choices_help(of.name, fields), root(of.of))
 
 
-def may_be_null(of: Expression, use: str, why: str | None) -> Finding:
-    """`use` says what is done with it: `its field "id" is used`."""
+def may_be_null(of: Expression, use: str, why: str | None, whole: Expression | None = None) -> Finding:
+    """`use` says what is done with it: `its field "id" is used`; `whole` is what that yields."""
     name = spelled(of)
     subject = quoted(name) if root(of) is not None else name
     message = f"{subject} may be null{f' ({why})' if why else ''}, and {use}"
     help = None
     if root(of) is not None:
-        help = f"deal with that: {name} | default(...), or a condition: {{% if {name} %}}, when: {name}"
+        stands_in = f"{spelled(whole or of)} | default(...)"
+        help = f"write {stands_in}, or use it only where it is there: {name} and ..., ... if {name} else ..."
     return Finding("maybe-null", message, *extent(of), help=help, about=root(of))
 
 

@@ -214,7 +214,7 @@ class Inference:
         lacking = may_be_null(owner)
         if lacking and not lenient:
             use = f"its field {quoted(of.name)} is used"
-            self._find(lambda: findings.may_be_null(of.of, use, self._why(of.of)))
+            self._find(lambda: findings.may_be_null(of.of, use, self._why(of.of), of))
             lacking = False
         owner = without_null(owner)
         if owner == NOTHING:

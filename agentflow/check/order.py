@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agentflow.check.places import Analysis, Block, Place
@@ -74,7 +74,7 @@ def _cycle(analysis: Analysis, block: Block, ring: list[str]) -> Diagnostic:
     )
 
 
-def topological(edges: Mapping[str, list[str]]) -> list[str]:
+def topological(edges: Mapping[str, Sequence[str]]) -> list[str]:
     """Each node after all that it waits for, the first in the file first; nodes on or after a cycle are left out."""
     names = list(edges)
     place = {name: at for at, name in enumerate(names)}

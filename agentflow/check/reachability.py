@@ -49,9 +49,10 @@ def _agents(analysis: Analysis) -> Iterator[Diagnostic]:
             if name in graph.agents and name not in used:
                 used.add(name)
                 left.append(name)
-    # A node that could not be read may be what uses an agent.
-    if any(place.node.kind == "" for place in analysis.places) or not analysis.places:
-        return
+    named = {name for agent in graph.agents.values() for name in (*agent.tools, *agent.handoffs)} | used
+    unread = any(place.node.kind == "" for place in analysis.places) or not analysis.places
+    if unread or not named <= {*graph.agents, *graph.tools, *graph.broken}:
+        return  # what could not be read, or is misspelt, may be what uses an agent
     for agent in graph.agents.values():
         if agent.name not in used:
             message = f"nothing uses the agent {quoted(agent.name)}"

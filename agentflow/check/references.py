@@ -31,10 +31,11 @@ def check(analysis: Analysis) -> Iterator[Diagnostic]:
         yield _unknown_need(analysis, place, at)
     for place, binding in analysis.hidden:
         source = analysis.graph.source
-        name = quoted(place.node.name)
         outer = binding.place
-        related = ((source.key_span(outer.node.path), "this is the outer one"),) if outer is not None else ()
-        message = f"the node {name} hides a name from outside"
+        if outer is None:
+            continue  # a word of the language, which names no node anyway
+        related = ((source.key_span(outer.node.path), "this is the outer one"),)
+        message = f"the node {quoted(place.node.name)} hides a name from outside"
         help = "give it another name: names are seen from inside, and none has two meanings"
         yield source.error("hidden-name", message, place.node.path, key=True, help=help, related=related)
     yield from _hiding_loops(analysis)

@@ -1,7 +1,7 @@
 """The graph copy_file.
 
 Made by agentflow 0.1.0 from tool/graph.yaml,
-sha256 1ed762baa5d514278da1751ab580ef99286daa59725234e08d672ed2d56c80f3.
+sha256 bdc398154133d8f90f44f881a0a5bbc44c4c71a69de44de150e37bcd7e93bd61.
 Change the graph and compile it again: what is changed here is lost.
 """
 
@@ -21,7 +21,7 @@ class Input(af.Type):
 GRAPH = af.Graph(
     "copy_file",
     kind="service",
-    revision="366cfde0",
+    revision="4d699a91",
     source="tool/graph.yaml",
     input=Input,
     limits=af.Limits(model_calls=200, handoffs=20),
@@ -37,7 +37,11 @@ COPY = GRAPH.tool(
         tools.desk.copy,
         description="Copies a file.",
         retry=af.Retry(attempts=4, initial="1s", factor=3, max="1m", within="10m"),
-        undo=af.Undo(REMOVE, {"name": "{{ result }}"}, on="attempted"),
+        undo=af.Undo(
+            REMOVE,
+            {"name": "{{ result | default(args.name) }}"},
+            on="attempted",
+        ),
     ),
 )
 
