@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from agentflow.client import Answer, Unreachable, path, request
 from agentflow.driver import Built, Invalid, build
 from agentflow.serve.admin import Admin, text
@@ -173,9 +175,8 @@ class Service:
         try:
             built = build(file, self.folder / "build")
         except Invalid as invalid:
-            raise AssertionError(
-                f"{name}: " + "\n".join(f"{d.span.line}: {d.code}: {d.message}" for d in invalid.result.diagnostics)
-            ) from None
+            found_wrong = [f"{name}:{d.span.line}: {d.code}: {d.message}" for d in invalid.result.diagnostics]
+            pytest.fail("\n".join(found_wrong), pytrace=False)
         self.modules[name] = built
         if replies is not None:
             self.replies(name, replies)
