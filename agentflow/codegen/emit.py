@@ -72,7 +72,7 @@ def node(module: Module, writer: Writer, one: ir.Node) -> None:
             arguments.append(("on_error", Call("af.Otherwise", [module.node_names[other.path]])))
         case _:
             assert_never(one.on_error)
-    if one.undo is not None:
+    if one.undo is not None and not isinstance(one.op, ir.Step):
         arguments.append(("undo", undo(module, one.undo)))
     writer.statement("@", Call("af.node", arguments))
     kind, returns = _signature(module, one.op)
@@ -98,7 +98,7 @@ def _signature(module: Module, op: ir.Op) -> tuple[str, str]:
 def _body(module: Module, writer: Writer, one: ir.Node) -> None:
     match one.op:
         case ir.Step():
-            _step(module, writer, one.op)
+            _step(module, writer, one, one.op)
         case ir.Turn():
             _turn(module, writer, one, one.op)
         case ir.Gate():
@@ -120,14 +120,17 @@ def _body(module: Module, writer: Writer, one: ir.Node) -> None:
             assert_never(one.op)
 
 
-def _step(module: Module, writer: Writer, op: ir.Step) -> None:
+def _step(module: Module, writer: Writer, one: ir.Node, op: ir.Step) -> None:
+    journaling = module.tools[op.tool].keeps_own_journal
     arguments: Arguments = [module.tool_names[op.tool], data(op.args.data)]
-    if module.tools[op.tool].keeps_own_journal:
-        writer.statement("return await ", Call("run.journaling_tool", arguments))
-        return
-    if op.retry is not None:
+    if op.retry is not None and not journaling:
         arguments.append(("retry", retry(op.retry)))
-    writer.statement("return ", Call("run.tool", arguments))
+    if one.undo is not None:
+        arguments.append(("undo", undo(module, one.undo)))
+    if journaling:
+        writer.statement("return await ", Call("run.journaling_tool", arguments))
+    else:
+        writer.statement("return ", Call("run.tool", arguments))
 
 
 def _turn(module: Module, writer: Writer, one: ir.Node, op: ir.Turn) -> None:

@@ -73,10 +73,12 @@ class Module:
                         self.needs[node.path] = tuple(name for name in node.needs if name in part.nodes)
 
     def _used(self, node: ir.Node) -> tuple[str, ...]:
-        """What travels with a node. `run` always does; an agent's instruction may see the input."""
-        agents = any(isinstance(one.op, ir.Turn) for one in walk((node,)))
+        """What travels with a node. `run` always does; an agent's instruction, a tool's undoing may see the input."""
+        ops = [one.op for one in walk((node,))]
+        undone = [self.tools[op.tool].undo for op in ops if isinstance(op, ir.Step)]
+        inputs = any(isinstance(op, ir.Turn) for op in ops) or any(undo and "input" in undo.refs for undo in undone)
         uses = [name for name in node.refs if name != "run"]
-        return tuple(["input", *uses] if agents and "input" not in uses else uses)
+        return tuple(["input", *uses] if inputs and "input" not in uses else uses)
 
     def node_in(self, block: ir.Block, name: str) -> str:
         return self.node_names[next(node.path for node in block.nodes if node.name == name)]

@@ -4,7 +4,8 @@ from pydantic import Field
 
 from agentflow.runtime.approvals import Escalation, Notify, approvals
 from agentflow.runtime.entry import own_invocations, service, workflow
-from agentflow.runtime.flow import Flight, Run
+from agentflow.runtime.flights import Flight
+from agentflow.runtime.flow import Run
 from agentflow.runtime.graph import (
     Agent,
     Graph,

@@ -24,7 +24,7 @@ from restate.serde import BytesSerde
 
 from agentflow.runtime import schema, steps, templates
 from agentflow.runtime.errors import NodeError, TemplateError
-from agentflow.runtime.flow import Flight
+from agentflow.runtime.flights import Flight
 from agentflow.runtime.graph import Graph, Tool, milliseconds
 from agentflow.types import Json
 

@@ -20,8 +20,9 @@ from restate.serde import BytesSerde
 
 from agentflow.runtime import saga, schema, steps
 from agentflow.runtime.errors import Cancelled, NodeError, TimedOut
-from agentflow.runtime.flow import OUTCOMES, Invocation, Run, Spent
+from agentflow.runtime.flow import OUTCOMES, Run
 from agentflow.runtime.graph import Graph, Node
+from agentflow.runtime.invocation import Invocation, Spent
 from agentflow.runtime.replies import replies_for
 from agentflow.runtime.report import Report
 from agentflow.types import Json
@@ -209,8 +210,7 @@ async def branch(graph: Graph, node: Node, ctx: restate.Context, body: bytes) ->
     )
     scope = {**given["scope"], "run": given["run"], OUTCOMES: given["outcomes"]}
     run = Run(invocation, given["path"], scope)
-    # The caller has decided `when`, and adds the node's own compensation to its list.
-    plain = dataclasses.replace(node, when=None, undo=None)
+    plain = dataclasses.replace(node, when=None)  # the caller has decided it
 
     def result(**more: Json) -> dict[str, Any]:
         return {

@@ -1,225 +1,28 @@
-"""The scheduler: runs nodes in their order, several at once where the graph allows it.
+"""A run as the generated functions see it: values, what a node can do, and order.
 
-`Invocation` is what one handler of the engine knows; `Run` is a place in the graph within it (a path
-and a scope) and is what the generated functions are given. Everything waits through
-`Invocation.wait`, in one coroutine: the SDK's context bears one waiter, and what waiting itself
-raises is a cancel, while what a future raises is its step's own failure.
+A `Run` is a place in the graph, a path and a scope, within the invocation that works on it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeVar
 
-import restate
-from restate.exceptions import TerminalError
-
-from agentflow.runtime import saga, steps, templates
-from agentflow.runtime.answers import usage
-from agentflow.runtime.errors import Cancelled, Interruption, NodeError, TemplateError, TimedOut
-from agentflow.runtime.graph import Agent, Graph, Node, Otherwise, Retry, Tool, Undo, Use, milliseconds
-from agentflow.runtime.report import Report
-from agentflow.runtime.signature import signature_of
+from agentflow.runtime import joins, saga, steps, templates
+from agentflow.runtime.errors import Interruption, NodeError, TemplateError, TimedOut
+from agentflow.runtime.flights import CallFlight, Flight, StepFlight, abandon
+from agentflow.runtime.graph import Agent, Node, Otherwise, Retry, Tool, Undo, Use
+from agentflow.runtime.invocation import Alarm, Invocation
+from agentflow.runtime.own_journal import call_with_context
+from agentflow.runtime.region import Region
 from agentflow.types import Json
 
-if TYPE_CHECKING:
-    from agentflow.runtime.agents import ToolCall
-    from agentflow.runtime.replies import Replies
-
-Future = restate.RestateDurableFuture[Any]
 Scope = dict[str, Any]  # names to values; OUTCOMES to how each node that has no value of its own ended
 
 OUTCOMES = "__outcomes__"
 _T = TypeVar("_T")
-
-
-@dataclass(eq=False)
-class Alarm:
-    """A durable timer in force, and whose it is."""
-
-    future: Future
-    path: str
-    duration: str
-    due: float = 0.0  # seconds since 1970
-
-
-@dataclass
-class Spent:
-    """What a run has used, counted from the journal, so that a replay counts nothing twice."""
-
-    model_calls: int = 0
-    tool_calls: int = 0
-    handoffs: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-
-    def add(self, other: Mapping[str, int]) -> None:
-        for name, amount in other.items():
-            setattr(self, name, getattr(self, name) + amount)
-
-    def minus(self, other: Mapping[str, int]) -> dict[str, int]:
-        return {name: amount - other[name] for name, amount in vars(self).items()}
-
-
-@dataclass(eq=False)
-class Invocation:
-    """One handler's share of a run: the engine's context and what has been learnt from its journal."""
-
-    ctx: restate.Context
-    graph: Graph
-    run: dict[str, Json]  # what templates see as `run`: id, key, graph, started
-    report: Report
-    now: float  # seconds since 1970 of the latest thing known to have happened
-    undo: list[saga.Entry] = field(default_factory=list)
-    spent: Spent = field(default_factory=Spent)
-    alarms: list[Alarm] = field(default_factory=list)
-    replies: Replies | None = None
-    cancelled: bool = False
-
-    async def wait(self, *futures: Future) -> list[Future]:
-        """Waits until at least one is done, and returns those that are.
-
-        Raises Cancelled, or TimedOut when an alarm in force goes off first.
-        """
-        if self.cancelled:  # noted while something had to be finished first
-            raise Cancelled
-        alarms = [alarm.future for alarm in self.alarms]
-        try:
-            done, _ = await restate.wait_completed(*futures, *alarms)
-        except TerminalError:
-            self.note_cancel()
-            raise Cancelled from None
-        ready = [future for future in futures if future in done]
-        if not ready:
-            rung = next(alarm for alarm in self.alarms if alarm.future in done)
-            self.happened(rung.due)
-            raise TimedOut(rung)
-        return ready
-
-    async def outlast(self, *futures: Future) -> list[Future]:
-        """Waits like `wait`, through cancels and alarms: for effects whose outcome must be known."""
-        while True:
-            try:
-                done, _ = await restate.wait_completed(*futures)
-            except TerminalError:
-                self.note_cancel()
-            else:
-                return done
-
-    def alarm(self, path: str, duration: str) -> Alarm:
-        """Sets a durable timer, which every wait heeds until it is removed from `alarms`."""
-        length = milliseconds(duration) / 1000
-        alarm = Alarm(self.ctx.sleep(timedelta(seconds=length)), path, duration, self.now + length)
-        self.alarms.append(alarm)
-        return alarm
-
-    def note_cancel(self) -> None:
-        self.cancelled = True
-
-    def happened(self, at: float) -> None:
-        self.now = max(self.now, at)
-
-
-class Flight:
-    """Something under way in this invocation: a future, and how its result is taken in.
-
-    `undo` fills with what it did; whoever started it decides what becomes of that.
-    """
-
-    def __init__(self, run: Run, future: Future) -> None:
-        self.run = run
-        self.future = future
-        self.undo: list[saga.Entry] = []
-        self.waits: dict[str, Json] | None = None  # what for, when it is a person
-
-    async def take(self) -> Json:
-        """The value, of a future that is done. Raises NodeError."""
-        raise NotImplementedError
-
-    def end(self, *, cut: bool) -> None:
-        """No result is wanted any more; `cut` also breaks off what is being tried."""
-
-    async def cancel(self) -> None:
-        """Cancels what runs elsewhere."""
-
-
-class StepFlight(Flight):
-    def __init__(self, run: Run, future: Future, entry: saga.Entry | None, stop: steps.Stop, effect: str) -> None:
-        super().__init__(run, future)
-        self.entry = entry
-        self.stop = stop
-        self.effect = effect
-        if entry is not None:
-            self.undo.append(entry)
-
-    async def take(self) -> Json:
-        outcome: steps.Outcome = await self.future
-        self.run.invocation.happened(outcome["at"])
-        self.run.invocation.report.tried(self.run.path, outcome)
-        if self.entry is not None:
-            saga.settle(self.undo, self.entry, outcome)
-        if "failed" in outcome:
-            failed = outcome["failed"]
-            raise NodeError(
-                failed["kind"],
-                failed["message"],
-                code=failed["code"],
-                node=self.run.path,
-                unknown=failed["unknown"],
-                told=failed["told"],
-            )
-        value: Json = outcome["value"]
-        return value
-
-    def end(self, *, cut: bool) -> None:
-        self.stop.ended.set()
-        if cut or self.effect == "read":
-            self.stop.cut.set()
-
-
-class CallFlight(Flight):
-    """A node in an invocation of its own."""
-
-    def __init__(self, run: Run, future: restate.RestateDurableCallFuture[Any]) -> None:
-        super().__init__(run, future)
-        self.call = future
-        self.outcome: str | None = None  # "failed" where its own `on_error` gave the value
-        self.state: dict[str, Any] | None = None  # what it reported of the node itself
-
-    async def take(self) -> Json:
-        try:
-            result = json.loads(await self.future)
-        except TerminalError as error:
-            metadata = error.metadata or {}
-            self._merge(json.loads(metadata.get("agentflow", "{}")))
-            node = metadata.get("node") or self.run.path
-            kind: Any = metadata.get("kind", "cancelled" if error.status_code == 409 else "fail")
-            raise NodeError(
-                kind, error.message, code=499 if kind == "cancelled" else error.status_code, node=node
-            ) from None
-        self._merge(result)
-        self.outcome = result.get("outcome")
-        value: Json = result["value"]
-        return value
-
-    def _merge(self, result: dict[str, Any]) -> None:
-        invocation = self.run.invocation
-        self.undo.extend(saga.Entry(**entry) for entry in result.get("undo", ()))
-        invocation.spent.add(result.get("spent", {}))
-        invocation.happened(result.get("now", 0))
-        for path, state in result.get("nodes", {}).items():
-            if path != self.run.path:
-                invocation.report.put(path, state)
-        self.state = result.get("nodes", {}).get(self.run.path)
-
-    async def cancel(self) -> None:
-        try:
-            await self.call.cancel_invocation()
-        except TerminalError:  # a cancel of our own, which reaches the callee too
-            self.run.invocation.note_cancel()
 
 
 @dataclass
@@ -249,11 +52,13 @@ class Run:
 
     # ------------------------------------------------------------ what a node can do
 
-    def tool(self, tool: Tool, args: Mapping[str, Json], *, retry: Retry | None = None) -> Flight:
-        """Calls a tool: one durable step."""
+    def tool(
+        self, tool: Tool, args: Mapping[str, Json], *, retry: Retry | None = None, undo: Undo | None = None
+    ) -> Flight:
+        """Calls a tool: one durable step. `undo` is the node's own compensation."""
         values = self.value(dict(args))
         assert isinstance(values, dict)
-        return self.start_tool(tool, values, retry)
+        return self.start_tool(tool, values, retry, undo)
 
     def start_tool(
         self, tool: Tool, args: Mapping[str, Json], retry: Retry | None = None, undo: Undo | None = None
@@ -269,16 +74,15 @@ class Run:
         )
         return StepFlight(self, step, entry, stop, tool.effect)
 
-    async def journaling_tool(self, tool: Tool, args: Mapping[str, Json]) -> Json:
+    async def journaling_tool(self, tool: Tool, args: Mapping[str, Json], *, undo: Undo | None = None) -> Json:
         """Calls a tool that takes a restate.Context and so keeps its own journal."""
-        from agentflow.runtime.own_journal import call_with_context
-
         values = self.value(dict(args))
         assert isinstance(values, dict)
-        return await call_with_context(self, tool, values)
+        return await call_with_context(self, tool if undo is None else replace(tool, undo=undo), values)
 
     async def agent(self, agent: Agent, prompt: str, *, returns: Any = None, retry: Retry | None = None) -> Json:
         """An agent works on a prompt until it answers. `returns` is the answer's type, in place of the agent's own."""
+        from agentflow.runtime.agent_steps import AgentSteps
         from agentflow.runtime.agents import turn  # ADK takes a second to import: only when an agent works
 
         if retry is not None:
@@ -286,7 +90,7 @@ class Run:
         returns = agent.returns if returns is None else returns
         alarm = self._alarm(self.path, agent.limits.time)
         try:
-            return await turn(self, agent, self.text(prompt), returns=returns)
+            return await turn(AgentSteps(self), agent, self.text(prompt), returns=returns)
         except TimedOut as timed_out:
             if timed_out.alarm is not alarm:
                 raise
@@ -326,7 +130,7 @@ class Run:
     async def one(self, node: Node) -> Json:
         """Runs a node here and now. Its value, or null where it was skipped, joins the scope."""
         place = self.inside(node.name)
-        if self._skipped(node, place):
+        if self.skips(node, place):
             return None
         invocation = self.invocation
         invocation.report.started(place.path, invocation.now)
@@ -336,28 +140,31 @@ class Run:
             value = await place._perform(node)
         except TimedOut as timed_out:
             if timed_out.alarm is not alarm:
+                self.attempted(node, place)
                 invocation.report.ended(place.path, "cancelled", invocation.now)
                 raise
             error = NodeError("timeout", f"{place.path} took longer than {node.timeout}", code=504, node=place.path)
         except NodeError as raised:
             error = raised
         except Interruption:
+            self.attempted(node, place)
             invocation.report.ended(place.path, "cancelled", invocation.now)
             raise
         else:
-            self._done(node, place, value)
+            self.done(node, place, value)
             return value
         finally:
             if alarm is not None:
                 invocation.alarms.remove(alarm)
         invocation.report.ended(place.path, "failed", invocation.now, error.as_json())
+        self.attempted(node, place)
         if node.on_error is None:
             raise error
         done, invocation.undo[mark:] = invocation.undo[mark:], []
         await saga.undo(invocation, done, error.as_json())
-        return await self._instead(node, place, error)
+        return await self.instead(node, place, error)
 
-    async def _instead(self, node: Node, place: Run, error: NodeError) -> Json:
+    async def instead(self, node: Node, place: Run, error: NodeError) -> Json:
         """What `on_error` puts in the place of a failed node."""
         value: Json = None
         self.scope[OUTCOMES][node.name] = "failed"
@@ -400,7 +207,7 @@ class Run:
         """Runs a node in a scope of its own: one case of a switch."""
         return await self.block().one(node)
 
-    def _skipped(self, node: Node, place: Run) -> bool:
+    def skips(self, node: Node, place: Run) -> bool:
         if node.when is None or place.expression(node.when):
             return False
         self.scope[node.name] = None
@@ -408,28 +215,38 @@ class Run:
         self.invocation.report.ended(place.path, "skipped", self.invocation.now)
         return True
 
-    def _done(self, node: Node, place: Run, value: Json) -> None:
+    def done(self, node: Node, place: Run, value: Json) -> None:
         invocation = self.invocation
         self.scope[node.name] = value
         if node.undo is not None:
-            key = f"{invocation.run['id']}:{place.path}"
-            entry = saga.Entry.of(node.undo, place.path, key, {}, {**self.scope, "result": value})
-            entry.complete(value, invocation.now)
-            invocation.undo.append(entry)
+            self._remember(node.undo, place, value)
         invocation.report.ended(place.path, "succeeded", invocation.now)
+
+    def attempted(self, node: Node, place: Run) -> None:
+        """The node did not complete; a compensation that counts attempts is due all the same."""
+        if node.undo is not None and node.undo.on == "attempted":
+            self._remember(node.undo, place, None)
+
+    def _remember(self, undo: Undo, place: Run, result: Json) -> None:
+        key = f"{self.invocation.run['id']}:{place.path}"
+        entry = saga.Entry.of(undo, place.path, key, {}, self.scope)
+        entry.complete(result, self.invocation.now)
+        self.invocation.undo.append(entry)
 
     def _alarm(self, path: str, duration: str | None) -> Alarm | None:
         if duration is None:
             return None
         return self.invocation.alarm(path, duration)
 
-    def _begin(self, node: Node, place: Run) -> Flight | Json:
+    def begin(self, node: Node, place: Run) -> Flight | Json:
         """Starts a node without waiting for it: a step, a gate, a call; or its value where that is known at once."""
         self.invocation.report.started(place.path, self.invocation.now)
         handler = self.invocation.graph.handlers.get(node)
         if handler is None:
             body = node.body(place.block())
             assert not isinstance(body, Coroutine), f"{node.name} needs an invocation of its own"
+            if isinstance(body, Flight) and body.waits is not None:
+                self.invocation.report.waiting(place.path, body.waits)
             return body
         invocation = self.invocation
         call = {
@@ -443,73 +260,30 @@ class Run:
         future = invocation.ctx.service_call(handler, arg=json.dumps(call, separators=(",", ":")).encode())
         return CallFlight(place, future)
 
+    def landed(self, node: Node, place: Run, flight: Flight, value: Json) -> None:
+        """A flight of this scope gave the node's value. In an invocation of its own, the node has seen to the rest."""
+        if not isinstance(flight, CallFlight):
+            self.done(node, place, value)
+            return
+        self.scope[node.name] = value
+        if flight.outcome is not None:
+            self.scope[OUTCOMES][node.name] = flight.outcome
+        if flight.state is not None:
+            self.invocation.report.put(place.path, flight.state)
+
+    async def failed_aside(self, node: Node, place: Run, error: NodeError) -> None:
+        """A node that ran beside others failed: for good, unless `on_error` has something to put in its place."""
+        self.invocation.report.ended(place.path, "failed", self.invocation.now, error.as_json())
+        if node in self.invocation.graph.handlers:
+            raise error  # in an invocation of its own, `on_error` has had its turn there
+        self.attempted(node, place)
+        if node.on_error is None:
+            raise error
+        await self.instead(node, place, error)
+
     async def together(self, *nodes: Node) -> None:
         """Runs nodes side by side, each from the moment when what it needs is done. In file order."""
-        invocation = self.invocation
-        unfinished = {node.name for node in nodes}
-        waiting = list(nodes)
-        flying: dict[Future, tuple[Node, Run, Flight]] = {}
-        try:
-            while True:
-                progress = True
-                while progress:
-                    progress = False
-                    for node in list(waiting):
-                        if unfinished.intersection(node.needs):
-                            continue
-                        waiting.remove(node)
-                        place = self.inside(node.name)
-                        if not self._skipped(node, place):
-                            try:
-                                begun = self._begin(node, place)
-                            except NodeError as error:
-                                await self._failed_aside(node, place, error)
-                            else:
-                                if isinstance(begun, Flight):
-                                    if begun.waits is not None:
-                                        invocation.report.waiting(place.path, begun.waits)
-                                    flying[begun.future] = (node, place, begun)
-                                    continue
-                                self._done(node, place, begun)
-                        unfinished.discard(node.name)
-                        progress = True
-                if not flying:
-                    return
-                for future in await invocation.wait(*flying):
-                    node, place, flight = flying.pop(future)
-                    try:
-                        value = await flight.take()
-                    except NodeError as error:
-                        invocation.undo.extend(flight.undo)
-                        await self._failed_aside(node, place, error)
-                    else:
-                        invocation.undo.extend(flight.undo)
-                        self._landed(node, place, flight, value)
-                    unfinished.discard(node.name)
-        except (NodeError, Interruption) as end:
-            flights = [flight for _, _, flight in flying.values()]
-            await abandon(invocation, flights, cut=isinstance(end, TimedOut))
-            for _, place, flight in flying.values():
-                invocation.undo.extend(flight.undo)
-                invocation.report.ended(place.path, "cancelled", invocation.now)
-            raise
-
-    async def _failed_aside(self, node: Node, place: Run, error: NodeError) -> None:
-        """A node of a region failed: for good, unless `on_error` has something to put in its place."""
-        self.invocation.report.ended(place.path, "failed", self.invocation.now, error.as_json())
-        if node.on_error is None or node in self.invocation.graph.handlers:
-            raise error  # in an invocation of its own, `on_error` has had its turn there
-        await self._instead(node, place, error)
-
-    def _landed(self, node: Node, place: Run, flight: Flight, value: Json) -> None:
-        """A flight of this scope gave the node's value."""
-        if isinstance(flight, CallFlight) and flight.outcome is not None:
-            self.scope[node.name] = value
-            self.scope[OUTCOMES][node.name] = flight.outcome
-            if flight.state is not None:
-                self.invocation.report.put(place.path, flight.state)
-        else:
-            self._done(node, place, value)
+        await Region(self, nodes).finish()
 
     async def parallel(
         self,
@@ -518,120 +292,4 @@ class Run:
         on_failure: Literal["fail_fast", "collect"] = "fail_fast",
     ) -> Json:
         """Runs branches side by side, each in a scope of its own, and joins them; losers are cancelled and undone."""
-        from agentflow.runtime.joins import race
-
-        return await race(self, branches, join, on_failure)
-
-    # ------------------------------------------------------------ what an agent's turn asks for (agents.Durable)
-
-    @property
-    def replies(self) -> Replies | None:
-        return self.invocation.replies
-
-    async def model_call(
-        self, address: str, call: Callable[[int], Awaitable[dict[str, Any]]], retry: Retry
-    ) -> dict[str, Any]:
-        """One durable call of a model, tried as `retry` says. Counts against `limits.model_calls`."""
-        invocation = self.invocation
-        limit = invocation.graph.limits.model_calls
-        if limit is not None and invocation.spent.model_calls >= limit:
-            raise NodeError("limit", f"the run has made its {limit} model calls (limits.model_calls)", node=self.path)
-        invocation.spent.model_calls += 1
-        stop = steps.Stop()
-        future = steps.journaled(invocation.ctx, f"{self.path}.{address}", lambda: steps.model_step(call, retry, stop))
-        try:
-            await invocation.wait(future)
-        except Interruption:
-            stop.ended.set()
-            stop.cut.set()
-            raise
-        outcome = await future
-        invocation.happened(outcome["at"])
-        invocation.report.tried(self.path, outcome)
-        if "failed" in outcome:
-            failed = outcome["failed"]
-            raise NodeError(failed["kind"], failed["message"], code=failed["code"], node=self.path)
-        answer: dict[str, Any] = outcome["value"]
-        used = usage(answer)
-        invocation.spent.input_tokens += used.input
-        invocation.spent.output_tokens += used.output
-        return answer
-
-    async def tool_batch(self, calls: Sequence[ToolCall]) -> list[ToolOutcome]:
-        """Runs the tool calls of one model turn at the same time, started in order, waited for by one coroutine.
-
-        A ToolError is an outcome, for the model to hear of; any other failure is raised once all are known.
-        """
-        invocation = self.invocation
-        if len(calls) == 1 and signature_of(calls[0].tool.function).keeps_own_journal:
-            return [await self._journaling_call(calls[0])]
-        flights = [self.inside(call.address, own_scope=False).start_tool(call.tool, call.args) for call in calls]
-        pending: dict[Future, int] = {flight.future: at for at, flight in enumerate(flights)}
-        outcomes: list[ToolOutcome | None] = [None] * len(flights)
-        errors: list[NodeError] = []
-        try:
-            while pending:
-                for future in await invocation.wait(*pending):
-                    at = pending.pop(future)
-                    try:
-                        outcomes[at] = ToolOutcome(value=await flights[at].take())
-                    except NodeError as error:
-                        if error.told:
-                            outcomes[at] = ToolOutcome(error=error.message)
-                        else:
-                            errors.append(error)
-                            for rest in pending.values():
-                                flights[rest].end(cut=False)
-        except Interruption as interruption:
-            left = [flights[at] for at in pending.values()]
-            await abandon(invocation, left, cut=isinstance(interruption, TimedOut))
-            raise
-        finally:
-            for flight in flights:
-                invocation.undo.extend(flight.undo)
-        if errors:
-            raise errors[0]
-        return [outcome for outcome in outcomes if outcome is not None]
-
-    async def _journaling_call(self, call: ToolCall) -> ToolOutcome:
-        from agentflow.runtime.own_journal import call_with_context
-
-        try:
-            value = await call_with_context(self.inside(call.address, own_scope=False), call.tool, call.args)
-        except NodeError as error:
-            if error.told:
-                return ToolOutcome(error=error.message)
-            raise
-        return ToolOutcome(value=value)
-
-    def count_handoff(self, limit: int | None) -> None:
-        """Counts a handoff. Raises the terminal error of the limit, the agent's or the graph's."""
-        spent = self.invocation.spent
-        bound = self.invocation.graph.limits.handoffs if limit is None else limit
-        if bound is not None and spent.handoffs >= bound:
-            raise NodeError("limit", f"the run has made its {bound} handoffs (limits.handoffs)", node=self.path)
-        spent.handoffs += 1
-
-
-@dataclass(frozen=True)
-class ToolOutcome:
-    """What a tool gave, or the error that the model is told."""
-
-    value: Json = None
-    error: str | None = None
-
-
-async def abandon(invocation: Invocation, flights: Sequence[Flight], *, cut: bool) -> None:
-    """Ends what flies and waits until its outcome is known; what it did is left in each flight's `undo`."""
-    for flight in flights:
-        flight.end(cut=cut)
-    if not invocation.cancelled:  # the engine has told the callees of a cancelled invocation already
-        for flight in flights:
-            await flight.cancel()
-    pending = {flight.future: flight for flight in flights}
-    while pending:
-        for future in await invocation.outlast(*pending):
-            try:
-                await pending.pop(future).take()
-            except NodeError:
-                continue  # its failure was our doing, or no longer matters: something else ended the node
+        return await joins.race(self, branches, join, on_failure)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from agentflow.types import Json
 
 if TYPE_CHECKING:
-    from agentflow.runtime.flow import Flight, Run
+    from agentflow.runtime.flights import Flight
+    from agentflow.runtime.flow import Run
 
 _UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 

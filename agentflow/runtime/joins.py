@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from agentflow.runtime import flow, saga
+from agentflow.runtime import saga
 from agentflow.runtime.errors import Interruption, NodeError, TimedOut
+from agentflow.runtime.flights import Flight, abandon
 from agentflow.runtime.graph import Node
+from agentflow.runtime.invocation import Future
 from agentflow.types import Json
 
 if TYPE_CHECKING:
-    from agentflow.runtime.flow import Flight, Future, Run
+    from agentflow.runtime.flow import Run
 
 Join = Literal["all", "any", "first"] | int
 
@@ -58,22 +60,20 @@ class _Race:
             place = branch.inside(node.name)
             if self._decided():
                 break
-            if branch._skipped(node, place):
+            if branch.skips(node, place):
                 self.values[node.name] = None
                 self.out += 1
                 self._check_reachable()
                 continue
             try:
-                begun = branch._begin(node, place)
+                begun = branch.begin(node, place)
             except NodeError as error:
                 await self._failed(node, branch, place, error, [])
                 continue
-            if isinstance(begun, flow.Flight):
-                if begun.waits is not None:
-                    self.invocation.report.waiting(place.path, begun.waits)
+            if isinstance(begun, Flight):
                 self.flying[begun.future] = (node, place, begun)
             else:
-                branch._done(node, place, begun)
+                branch.done(node, place, begun)
                 self._succeeded(node, begun)
 
     async def _land(self, node: Node, place: Run, flight: Flight) -> None:
@@ -84,7 +84,7 @@ class _Race:
             await self._failed(node, branch, place, error, flight.undo)
         else:
             self.invocation.undo.extend(flight.undo)
-            branch._landed(node, place, flight, value)
+            branch.landed(node, place, flight, value)
             self._succeeded(node, value)
 
     def _succeeded(self, node: Node, value: Json) -> None:
@@ -94,7 +94,7 @@ class _Race:
     async def _failed(self, node: Node, branch: Run, place: Run, error: NodeError, undo: list[saga.Entry]) -> None:
         self.invocation.report.ended(place.path, "failed", self.invocation.now, error.as_json())
         if node.on_error is not None and node not in self.invocation.graph.handlers:
-            self._succeeded(node, await branch._instead(node, place, error))
+            self._succeeded(node, await branch.instead(node, place, error))
             return
         tolerant = self.join == "any" or isinstance(self.join, int) or (self.join == "all" and self.collect)
         if not tolerant:
@@ -124,7 +124,7 @@ class _Race:
         """Cancels what still flies. Losers of a decided race are undone here; else their undoing is the owner's."""
         rest = list(self.flying.values())
         self.flying.clear()
-        await flow.abandon(self.invocation, [flight for _, _, flight in rest], cut=cut)
+        await abandon(self.invocation, [flight for _, _, flight in rest], cut=cut)
         for _, place, _ in rest:
             self.invocation.report.ended(place.path, "cancelled", self.invocation.now)
         entries = [entry for _, _, flight in rest for entry in flight.undo]

@@ -17,7 +17,7 @@ from agentflow.runtime.graph import Undo
 from agentflow.types import Json
 
 if TYPE_CHECKING:
-    from agentflow.runtime.flow import Invocation
+    from agentflow.runtime.invocation import Invocation
 
 
 @dataclass(eq=False)

@@ -50,8 +50,12 @@ class Stop:
     """
 
     ended: asyncio.Event = field(default_factory=asyncio.Event)
-    cut: asyncio.Event = field(default_factory=asyncio.Event)
+    cut: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     may_have_run: bool = field(default_factory=restate_context_is_replaying.get)
+
+    def break_off(self) -> None:
+        if not self.cut.done():
+            self.cut.set_result(None)
 
 
 class _Cut(Exception):
@@ -125,21 +129,43 @@ async def call(tool: Tool, args: Mapping[str, Json], key: str) -> Json:
 
 async def _bounded(make: Callable[[], Awaitable[Any]], timeout: str | None, stop: Stop) -> Any:
     """One try, ended by its own time limit or when it is cut off."""
-    if stop.cut.is_set():
+    if stop.cut.done():
         raise _Cut
     work = asyncio.ensure_future(make())
-    cut = asyncio.ensure_future(stop.cut.wait())
     try:
         seconds = None if timeout is None else milliseconds(timeout) / 1000
-        await asyncio.wait({work, cut}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({work, stop.cut}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         if work.done():
             return work.result()
-        if cut.done():
+        if stop.cut.done():
             raise _Cut
         raise TimeoutError(f"no answer in {timeout}")
     finally:
-        cut.cancel()
         work.cancel()
+
+
+async def _cuttable(make: Callable[[], Awaitable[Any]], stop: Stop) -> Any:
+    """One try of what ends promptly when it is cancelled, as a model's client does: without a task of its own."""
+    if stop.cut.done():
+        raise _Cut
+    task = asyncio.current_task()
+    assert task is not None
+    trying = True
+
+    def cut(_: object) -> None:
+        if trying:
+            task.cancel()
+
+    stop.cut.add_done_callback(cut)
+    try:
+        return await make()
+    except asyncio.CancelledError:
+        if stop.cut.done() and task.uncancel() == 0:
+            raise _Cut from None
+        raise
+    finally:
+        trying = False
+        stop.cut.remove_done_callback(cut)
 
 
 async def _pause(seconds: float, stop: Stop) -> None:
@@ -188,12 +214,12 @@ async def tool_step(tool: Tool, args: Mapping[str, Json], key: str, retry: Retry
 
 
 async def model_step(call: Callable[[int], Awaitable[dict[str, Any]]], retry: Retry, stop: Stop) -> Outcome:
-    """The durable step of a model call: `call(attempt)`, attempts counted from 1, tried at most `retry.attempts` times."""
+    """The durable step of a model call: `call(attempt)`, from 1 to at most `retry.attempts`."""
     attempts = retry.attempts or MODEL_RETRY.attempts or 1
     last: ModelUnavailable | None = None
     for attempt in range(1, attempts + 1):
         try:
-            return success(await _bounded(partial(call, attempt), None, stop), attempt, last)
+            return success(await _cuttable(partial(call, attempt), stop), attempt, last)
         except _Cut:
             return failure("model", "the model call was cut off", code=499)
         except NodeError as error:
@@ -221,9 +247,12 @@ def journaled(
     return ctx.run_typed(name, run, restate.RunOptions(serde=_JSON))
 
 
+_encoded = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
 class _JsonSerde(restate.serde.Serde[Outcome]):
     def serialize(self, obj: Outcome | None) -> bytes:
-        return json.dumps(obj, separators=(",", ":"), allow_nan=False).encode()
+        return _encoded(obj).encode()
 
     def deserialize(self, buf: bytes) -> Outcome | None:
         result: Outcome | None = json.loads(buf) if buf else None

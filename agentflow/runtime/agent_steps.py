@@ -1,0 +1,135 @@
+"""What an agent's turn asks of the run it works in: durable model calls, durable tools, counted handoffs."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from agentflow.runtime import steps
+from agentflow.runtime.answers import usage
+from agentflow.runtime.errors import Interruption, NodeError, TimedOut
+from agentflow.runtime.flights import abandon
+from agentflow.runtime.graph import Retry
+from agentflow.runtime.invocation import Future, Invocation
+from agentflow.runtime.own_journal import call_with_context
+from agentflow.runtime.signature import signature_of
+from agentflow.types import Json
+
+if TYPE_CHECKING:
+    from agentflow.runtime.agents import ToolCall
+    from agentflow.runtime.flow import Run
+    from agentflow.runtime.replies import Replies
+
+
+@dataclass(frozen=True)
+class ToolOutcome:
+    """What a tool gave, or the error that the model is told."""
+
+    value: Json = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class AgentSteps:
+    """The run as an agent at `run.path` sees it; see `agents.Durable`."""
+
+    run: Run
+
+    @property
+    def path(self) -> str:
+        return self.run.path
+
+    @property
+    def scope(self) -> Mapping[str, Json]:
+        return self.run.scope
+
+    @property
+    def invocation(self) -> Invocation:
+        return self.run.invocation
+
+    @property
+    def replies(self) -> Replies | None:
+        return self.run.invocation.replies
+
+    async def model_call(
+        self, address: str, call: Callable[[int], Awaitable[dict[str, Any]]], retry: Retry
+    ) -> dict[str, Any]:
+        """One durable call of a model, tried as `retry` says. Counts against `limits.model_calls`."""
+        invocation = self.invocation
+        limit = invocation.graph.limits.model_calls
+        if limit is not None and invocation.spent.model_calls >= limit:
+            raise NodeError("limit", f"the run has made its {limit} model calls (limits.model_calls)", node=self.path)
+        invocation.spent.model_calls += 1
+        stop = steps.Stop()
+        future = steps.journaled(invocation.ctx, f"{self.path}.{address}", lambda: steps.model_step(call, retry, stop))
+        try:
+            await invocation.wait(future)
+        except Interruption:
+            stop.ended.set()
+            stop.break_off()
+            raise
+        outcome = await future
+        invocation.happened(outcome["at"])
+        invocation.report.tried(self.path, outcome)
+        if "failed" in outcome:
+            failed = outcome["failed"]
+            raise NodeError(failed["kind"], failed["message"], code=failed["code"], node=self.path)
+        answer: dict[str, Any] = outcome["value"]
+        used = usage(answer)
+        invocation.spent.input_tokens += used.input
+        invocation.spent.output_tokens += used.output
+        return answer
+
+    async def tool_batch(self, calls: Sequence[ToolCall]) -> list[ToolOutcome]:
+        """Runs the tool calls of one model turn at the same time, started in order, waited for by one coroutine.
+
+        A ToolError is an outcome, for the model to hear of; any other failure is raised once all are known.
+        """
+        invocation = self.invocation
+        if len(calls) == 1 and signature_of(calls[0].tool.function).keeps_own_journal:
+            return [await self._journaling_call(calls[0])]
+        flights = [self.run.inside(call.address, own_scope=False).start_tool(call.tool, call.args) for call in calls]
+        pending: dict[Future, int] = {flight.future: at for at, flight in enumerate(flights)}
+        outcomes: list[ToolOutcome | None] = [None] * len(flights)
+        errors: list[NodeError] = []
+        try:
+            while pending:
+                for future in await invocation.wait(*pending):
+                    at = pending.pop(future)
+                    try:
+                        outcomes[at] = ToolOutcome(value=await flights[at].take())
+                    except NodeError as error:
+                        if error.told:
+                            outcomes[at] = ToolOutcome(error=error.message)
+                        else:
+                            errors.append(error)
+                            for rest in pending.values():
+                                flights[rest].end(cut=False)
+        except Interruption as interruption:
+            left = [flights[at] for at in pending.values()]
+            await abandon(invocation, left, cut=isinstance(interruption, TimedOut))
+            raise
+        finally:
+            for flight in flights:
+                invocation.undo.extend(flight.undo)
+        if errors:
+            raise errors[0]
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    async def _journaling_call(self, call: ToolCall) -> ToolOutcome:
+        try:
+            value = await call_with_context(self.run.inside(call.address, own_scope=False), call.tool, call.args)
+        except NodeError as error:
+            if error.told:
+                return ToolOutcome(error=error.message)
+            raise
+        return ToolOutcome(value=value)
+
+    def count_handoff(self, limit: int | None) -> None:
+        """Counts a handoff. Raises the terminal error of the limit, the agent's or the graph's."""
+        spent = self.invocation.spent
+        bound = self.invocation.graph.limits.handoffs if limit is None else limit
+        if bound is not None and spent.handoffs >= bound:
+            raise NodeError("limit", f"the run has made its {bound} handoffs (limits.handoffs)", node=self.path)
+        spent.handoffs += 1

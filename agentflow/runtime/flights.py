@@ -1,0 +1,133 @@
+"""What is under way in an invocation: a step, or a node that runs in an invocation of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import restate
+from restate.exceptions import TerminalError
+
+from agentflow.runtime import saga, steps
+from agentflow.runtime.errors import NodeError
+from agentflow.runtime.invocation import Future, Invocation
+from agentflow.types import Json
+
+if TYPE_CHECKING:
+    from agentflow.runtime.flow import Run
+
+
+class Flight:
+    """Something under way in this invocation: a future, and how its result is taken in.
+
+    `undo` fills with what it did; whoever started it decides what becomes of that.
+    """
+
+    def __init__(self, run: Run, future: Future) -> None:
+        self.run = run
+        self.future = future
+        self.undo: list[saga.Entry] = []
+        self.waits: dict[str, Json] | None = None  # what for, when it is a person
+
+    async def take(self) -> Json:
+        """The value, of a future that is done. Raises NodeError."""
+        raise NotImplementedError
+
+    def end(self, *, cut: bool) -> None:
+        """No result is wanted any more; `cut` also breaks off what is being tried."""
+
+    async def cancel(self) -> None:
+        """Cancels what runs elsewhere."""
+
+
+class StepFlight(Flight):
+    def __init__(self, run: Run, future: Future, entry: saga.Entry | None, stop: steps.Stop, effect: str) -> None:
+        super().__init__(run, future)
+        self.entry = entry
+        self.stop = stop
+        self.effect = effect
+        if entry is not None:
+            self.undo.append(entry)
+
+    async def take(self) -> Json:
+        outcome: steps.Outcome = await self.future
+        self.run.invocation.happened(outcome["at"])
+        self.run.invocation.report.tried(self.run.path, outcome)
+        if self.entry is not None:
+            saga.settle(self.undo, self.entry, outcome)
+        if "failed" in outcome:
+            failed = outcome["failed"]
+            raise NodeError(
+                failed["kind"],
+                failed["message"],
+                code=failed["code"],
+                node=self.run.path,
+                unknown=failed["unknown"],
+                told=failed["told"],
+            )
+        value: Json = outcome["value"]
+        return value
+
+    def end(self, *, cut: bool) -> None:
+        self.stop.ended.set()
+        if cut or self.effect == "read":
+            self.stop.break_off()
+
+
+class CallFlight(Flight):
+    """A node in an invocation of its own."""
+
+    def __init__(self, run: Run, future: restate.RestateDurableCallFuture[Any]) -> None:
+        super().__init__(run, future)
+        self.call = future
+        self.outcome: str | None = None  # "failed" where its own `on_error` gave the value
+        self.state: dict[str, Any] | None = None  # what it reported of the node itself
+
+    async def take(self) -> Json:
+        try:
+            result = json.loads(await self.future)
+        except TerminalError as error:
+            metadata = error.metadata or {}
+            self._merge(json.loads(metadata.get("agentflow", "{}")))
+            node = metadata.get("node") or self.run.path
+            kind: Any = metadata.get("kind", "cancelled" if error.status_code == 409 else "fail")
+            raise NodeError(
+                kind, error.message, code=499 if kind == "cancelled" else error.status_code, node=node
+            ) from None
+        self._merge(result)
+        self.outcome = result.get("outcome")
+        value: Json = result["value"]
+        return value
+
+    def _merge(self, result: dict[str, Any]) -> None:
+        invocation = self.run.invocation
+        self.undo.extend(saga.Entry(**entry) for entry in result.get("undo", ()))
+        invocation.spent.add(result.get("spent", {}))
+        invocation.happened(result.get("now", 0))
+        for path, state in result.get("nodes", {}).items():
+            if path != self.run.path:
+                invocation.report.put(path, state)
+        self.state = result.get("nodes", {}).get(self.run.path)
+
+    async def cancel(self) -> None:
+        try:
+            await self.call.cancel_invocation()
+        except TerminalError:  # a cancel of our own, which reaches the callee too
+            self.run.invocation.note_cancel()
+
+
+async def abandon(invocation: Invocation, flights: Sequence[Flight], *, cut: bool) -> None:
+    """Ends what flies and waits until its outcome is known; what it did is left in each flight's `undo`."""
+    for flight in flights:
+        flight.end(cut=cut)
+    if not invocation.cancelled:  # the engine has told the callees of a cancelled invocation already
+        for flight in flights:
+            await flight.cancel()
+    pending = {flight.future: flight for flight in flights}
+    while pending:
+        for future in await invocation.outlast(*pending):
+            try:
+                await pending.pop(future).take()
+            except NodeError:
+                continue  # its failure was our doing, or no longer matters: something else ended the node

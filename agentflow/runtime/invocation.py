@@ -1,0 +1,113 @@
+"""What one handler of the engine knows of a run, and the one place where it waits.
+
+Everything waits through `Invocation.wait`, in one coroutine: the SDK's context bears one waiter. What
+waiting itself raises is a cancel, while what a future raises is its step's own failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import restate
+from restate.exceptions import TerminalError
+
+from agentflow.runtime.errors import Cancelled, TimedOut
+from agentflow.runtime.graph import Graph, milliseconds
+from agentflow.runtime.report import Report
+from agentflow.types import Json
+
+if TYPE_CHECKING:
+    from agentflow.runtime.replies import Replies
+    from agentflow.runtime.saga import Entry
+
+Future = restate.RestateDurableFuture[Any]
+
+
+@dataclass(eq=False)
+class Alarm:
+    """A durable timer in force, and whose it is."""
+
+    future: Future
+    path: str
+    duration: str
+    due: float = 0.0  # seconds since 1970
+
+
+@dataclass
+class Spent:
+    """What a run has used, counted from the journal, so that a replay counts nothing twice."""
+
+    model_calls: int = 0
+    tool_calls: int = 0
+    handoffs: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+    def add(self, other: Mapping[str, int]) -> None:
+        for name, amount in other.items():
+            setattr(self, name, getattr(self, name) + amount)
+
+    def minus(self, other: Mapping[str, int]) -> dict[str, int]:
+        return {name: amount - other[name] for name, amount in vars(self).items()}
+
+
+@dataclass(eq=False)
+class Invocation:
+    """One handler's share of a run: the engine's context and what has been learnt from its journal."""
+
+    ctx: restate.Context
+    graph: Graph
+    run: dict[str, Json]  # what templates see as `run`: id, key, graph, started
+    report: Report
+    now: float  # seconds since 1970 of the latest thing known to have happened
+    undo: list[Entry] = field(default_factory=list)
+    spent: Spent = field(default_factory=Spent)
+    alarms: list[Alarm] = field(default_factory=list)
+    replies: Replies | None = None
+    cancelled: bool = False
+
+    async def wait(self, *futures: Future) -> list[Future]:
+        """Waits until at least one is done, and returns those that are.
+
+        Raises Cancelled, or TimedOut when an alarm in force goes off first.
+        """
+        if self.cancelled:  # noted while something had to be finished first
+            raise Cancelled
+        alarms = [alarm.future for alarm in self.alarms]
+        try:
+            done, _ = await restate.wait_completed(*futures, *alarms)
+        except TerminalError:
+            self.note_cancel()
+            raise Cancelled from None
+        ready = [future for future in futures if future in done]
+        if not ready:
+            rung = next(alarm for alarm in self.alarms if alarm.future in done)
+            self.happened(rung.due)
+            raise TimedOut(rung)
+        return ready
+
+    async def outlast(self, *futures: Future) -> list[Future]:
+        """Waits like `wait`, through cancels and alarms: for effects whose outcome must be known."""
+        while True:
+            try:
+                done, _ = await restate.wait_completed(*futures)
+            except TerminalError:
+                self.note_cancel()
+            else:
+                return done
+
+    def alarm(self, path: str, duration: str) -> Alarm:
+        """Sets a durable timer, which every wait heeds until it is removed from `alarms`."""
+        length = milliseconds(duration) / 1000
+        alarm = Alarm(self.ctx.sleep(timedelta(seconds=length)), path, duration, self.now + length)
+        self.alarms.append(alarm)
+        return alarm
+
+    def note_cancel(self) -> None:
+        self.cancelled = True
+
+    def happened(self, at: float) -> None:
+        self.now = max(self.now, at)
