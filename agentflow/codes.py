@@ -259,7 +259,7 @@ An agent's model is the name of an entry under models, or a model itself: gemini
 entry called default.
 """,
     ),
-    "self-reference": Explanation(
+    "agent-calls-itself": Explanation(
         "An agent can neither hand over to itself nor call itself as a tool.",
         """
 It has the conversation already, and would call itself without end. Handoffs between several agents may go in circles;

@@ -25,6 +25,10 @@ def code_of(case: Path) -> str:
     return max((code for code in CODES if case.stem.startswith(code + "-")), key=len, default=case.stem)
 
 
+def lines_with_error(text: str) -> list[int]:
+    return [number for number, line in enumerate(re.split(r"\r\n|\n|\r", text), 1) if "# ERROR" in line]
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)
 def test_a_mistake_is_told_at_its_line(case: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(FOLDER)
@@ -34,11 +38,10 @@ def test_a_mistake_is_told_at_its_line(case: Path, monkeypatch: pytest.MonkeyPat
     expected = case.with_suffix(".txt")
     if UPDATE:
         expected.write_text(output, encoding="utf-8")
-    lines = re.split(r"\r\n|\n|\r", case.read_bytes().decode("latin-1"))
-    guilty = {number for number, line in enumerate(lines, 1) if "# ERROR" in line}
+    guilty = {(name, number) for name, text in sources.items() for number in lines_with_error(text)}
     assert result.program is None
     assert {diagnostic.code for diagnostic in result.diagnostics} == {code_of(case)}, output
-    assert {diagnostic.span.line for diagnostic in result.diagnostics} == guilty, output
+    assert {(diagnostic.file, diagnostic.span.line) for diagnostic in result.diagnostics} == guilty, output
     assert output == expected.read_text(encoding="utf-8")
 
 

@@ -128,7 +128,7 @@ def check_references(
                 place = (*agent.path, key, _index(data, agent, key, name))
                 if name == agent.name and name not in tools:
                     what = "hand over to" if key == "handoffs" else "call"
-                    reader.error("self-reference", f"the agent {quoted(name)} cannot {what} itself", place)
+                    reader.error("agent-calls-itself", f"the agent {quoted(name)} cannot {what} itself", place)
                 elif name not in known and name not in broken:
                     what = "tool or agent" if key == "tools" else "agent"
                     code = "unknown-tool" if key == "tools" else "unknown-agent"
