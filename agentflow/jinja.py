@@ -6,6 +6,7 @@ Nothing is compiled, folded or called here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import NoReturn
 
@@ -352,6 +353,10 @@ def _too_complex(at: int) -> SyntaxProblem:
 
 def _sentence(message: str | None) -> str:
     text = (message or "this is no template").strip().rstrip(".")
+    if (unclosed := re.search(r"block that needs to be closed is '(\w+)'", text)) is not None:
+        return f"a {{% {unclosed[1]} %}} is not closed by {{% end{unclosed[1]} %}}"
+    if "'end of print statement'" in text:
+        return text[:1].lower() + text[1:].replace("'end of print statement'", '"}}"')
     return text[:1].lower() + text[1:200]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from agentflow.check.algebra import described
 from agentflow.diagnostics import choices_help, quoted
 from agentflow.syntax import Attr, Const, Expression, Item, Name, spelled
-from agentflow.types import Type
+from agentflow.types import STRING, Type
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,9 @@ def never_equal(of: Expression, constant: Expression, type: Type, other: Type, w
 
 def not_usable(of: Expression, type: Type, must: str) -> Finding:
     start, length = extent(of)
-    name = spelled(of)
-    subject = quoted(name) if root(of) is not None else name
+    subject = quoted(spelled(of)) if root(of) is not None else spelled(of)
+    if isinstance(of, Const) and isinstance(of.value, str):
+        subject, type, length = quoted(of.value), STRING, len(of.value) + 2
     return Finding(
         "wrong-operand", f"{subject} is {described(type)}, and must be {must}", start, length, about=root(of)
     )

@@ -79,7 +79,8 @@ def _unguarded(
 ) -> Diagnostic:
     source = analysis.graph.source
     message = f"the dangerous tool {quoted(tool)} can run without approval"
-    way = " -> ".join(_way(place))
+    names = _way(place)
+    way = " -> ".join(names)
     if open_case is not None:
         gate = asked[-1].node
         related = ((source.key_span(gate.path), "its approval does not end the run, and is not asked for"),)
@@ -95,7 +96,8 @@ def _unguarded(
         gate = gates[0].node
         related = ((source.key_span(gate.path), "a failure of this approval is continued, so it proves nothing"),)
         return source.error("unguarded-tool", message, path, note=f"on the way {way}", help=HELP, related=related)
-    return source.error("unguarded-tool", message, path, note=f"no approval on the way {way}", help=HELP)
+    note = f"no approval on the way {way}" if len(names) > 1 else "no approval comes before it"
+    return source.error("unguarded-tool", message, path, note=note, help=HELP)
 
 
 def _way(place: Place) -> list[str]:

@@ -68,12 +68,12 @@ def _why(
         return None, f"write {SPELT_OTHERWISE[name]}", ()
     if name in ELSEWHERE:
         return ELSEWHERE[name], None, ()
+    if place is None and name in graph.body.nodes and scope.depth <= analysis.outer.depth + 1:
+        return "only input and run are known here", "hand it over in the prompt of a node, or as an argument", ()
     inside = next((each for each in analysis.places if each.node.name == name), None)
     if inside is not None:
         span = graph.source.key_span(inside.node.path)
         return None, _seen_through(inside), ((span, "it is here"),)
-    if place is None and name in graph.body.nodes:
-        return "this is not a part of a node, and sees none", None, ()
     if name in graph.agents and near is None:
         users = [each.node.name for each in analysis.places if getattr(each.node.body, "agent", None) == name]
         help = f"the agent's work is seen by the name of its node: {users[0]}" if users else None

@@ -41,6 +41,8 @@ def _check(typed: Typed, place: Place, guarded: list[tuple[Place, Guard]]) -> It
             words = [str(_shown(one)) for one in wanted]
             message = f"there is no case {quoted(shown)}: {name} is {_listed(words)}"
             help = choices_help(shown, words) if isinstance(value, str) else None
+            if shown in words:
+                help = f"without quotes {shown} is a boolean" if bare == BOOLEAN else f"in quotes {shown} is text"
             yield source.error("unknown-case", message, branch.node.path, key=True, help=help)
         elif wanted is None and not opaque(bare) and apart(_type_of(value), bare, typed.graph.types):
             message = f"{name} is never {quoted(shown)}, because it is no {_word(value)}"

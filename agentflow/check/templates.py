@@ -12,7 +12,7 @@ from agentflow.check.places import Analysis, Text
 from agentflow.check.types import Typed
 from agentflow.diagnostics import Diagnostic, Path, Span, quoted
 from agentflow.expressions import Leaf
-from agentflow.types import ANY, ListOf, Object, Type
+from agentflow.types import ANY, STRING, ListOf, Object, Type
 
 
 def check(analysis: Analysis, typed: Typed) -> Iterator[Diagnostic]:
@@ -82,7 +82,10 @@ def _handed_over(
     if reason := misfit(type, expected, typed.graph.types):
         start, length = findings.extent(tree)
         code = "argument-type" if "with" in text.template.path else "wrong-type"
-        yield Finding(code, f"the value of {name} does not fit: {reason}", start, length, about=findings.root(tree))
+        message = f"the value of {name} does not fit: {reason}"
+        text_wanted = expected == STRING and not isinstance(without_null(type), Object | ListOf)
+        help = "add | string" if text_wanted else None
+        yield Finding(code, message, start, length, help=help, about=findings.root(tree))
 
 
 def _diagnostic(typed: Typed, text: Text, leaf: Leaf, finding: Finding) -> Diagnostic:
