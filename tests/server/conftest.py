@@ -72,8 +72,8 @@ def stand(
 @pytest.fixture
 def service(stand: Service) -> Iterator[Service]:
     """The module's service, as if it had done nothing yet."""
-    if not stand.alive():
-        stand.start()
+    if stand.special or not stand.alive():
+        stand.restart()
     stand.forget()
     yield stand
     stand.control()

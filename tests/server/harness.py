@@ -164,6 +164,7 @@ class Service:
         self.control_file = self.folder / "control.json"
         self.log = self.folder / "service.log"
         self.pid: int | None = None
+        self.special = False  # started with an environment that is not the module's
 
     def add(self, source: str, replies: str | None = None) -> Built:
         """Compiles a graph. `replies` is the text of its offline replies."""
@@ -189,6 +190,7 @@ class Service:
 
     def start(self, **more: str) -> Service:
         """`more` is added to the environment of this start only."""
+        self.special = bool(more)
         environment = {
             **os.environ,
             "AGENTFLOW_OFFLINE": "1",

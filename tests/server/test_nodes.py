@@ -16,13 +16,20 @@ GRAPHS = [
 input: {how: continue | use | run}
 nodes:
   carry_on: {tool: once, with: {name: x}, on_error: continue, when: input.how == "continue"}
-  instead: {tool: once, with: {name: x}, on_error: {use: "{{ error.code }} {{ error.message }}"}, when: input.how == "use"}
+  instead:
+    tool: once
+    with: {name: x}
+    when: input.how == "use"
+    on_error: {use: "{{ error.code }} {{ error.message }}"}
   other:
     tool: once
     with: {name: x}
     when: input.how == "run"
     on_error: {run: {tool: work, with: {name: "after {{ error.kind }}"}}}
-  saw: {value: {failed: "{{ carry_on is failed or instead is failed or other is failed }}", skipped: "{{ other is skipped }}"}}
+  saw:
+    value:
+      failed: "{{ carry_on is failed or instead is failed or other is failed }}"
+      skipped: "{{ other is skipped }}"
 output: {saw: "{{ saw }}", carry_on: "{{ carry_on }}", instead: "{{ instead }}", other: "{{ other }}"}
 """,
     ),
