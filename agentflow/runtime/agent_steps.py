@@ -126,10 +126,9 @@ class AgentSteps:
             raise
         return ToolOutcome(value=value)
 
-    def count_handoff(self, limit: int | None) -> None:
-        """Counts a handoff. Raises the terminal error of the limit, the agent's or the graph's."""
-        spent = self.invocation.spent
-        bound = self.invocation.graph.limits.handoffs if limit is None else limit
-        if bound is not None and spent.handoffs >= bound:
-            raise NodeError("limit", f"the run has made its {bound} handoffs (limits.handoffs)", node=self.path)
+    def count_handoff(self) -> None:
+        """Counts a handoff against the graph's limit, and raises its terminal error."""
+        spent, limit = self.invocation.spent, self.invocation.graph.limits.handoffs
+        if limit is not None and spent.handoffs >= limit:
+            raise NodeError("limit", f"the run has made its {limit} handoffs (limits.handoffs)", node=self.path)
         spent.handoffs += 1

@@ -90,8 +90,8 @@ class Durable(Protocol):
     async def tool_batch(self, calls: Sequence[ToolCall]) -> Sequence[ToolOutcome]:
         """Runs the calls together, each as one durable step; outcomes in the order of the calls."""
 
-    def count_handoff(self, limit: int | None) -> None:
-        """Counts a handoff; raises the limit's error. `limit` is the agent's own, if it has one."""
+    def count_handoff(self) -> None:
+        """Counts a handoff; raises the error of the graph's limit."""
 
 
 async def turn(run: Durable, agent: Agent, prompt: str, *, returns: Any = None, retry: Retry | None = None) -> Json:
@@ -117,6 +117,7 @@ class _Conversation:
     results: dict[str, dict[str, Json]] = field(default_factory=dict)  # by the function call's id
     counted: int = 0  # model and tool calls so far: their places in the journal
     asked: dict[str, int] = field(default_factory=dict)  # model calls, by agent
+    handed: dict[str, int] = field(default_factory=dict)  # handoffs, by the agent that made them
     target: str | None = None  # who has been handed the conversation
 
     async def answer(self) -> Json:
@@ -125,7 +126,7 @@ class _Conversation:
         while True:
             last = await self._speak(agent)
             if self.target is not None:
-                self.run.count_handoff(agent.limits.handoffs)
+                self._count_handoff(agent)
                 agent, self.target = self.run.invocation.graph.agents[self.target], None
                 continue
             try:
@@ -135,6 +136,14 @@ class _Conversation:
                 if mismatches > _MISMATCHES:
                     raise _unfit(agent, mismatch) from None
                 self._hear(offers.correction(mismatch, self.shape))
+
+    def _count_handoff(self, agent: Agent) -> None:
+        """Counts against the run's limit, and against the agent's own, which holds for a conversation."""
+        number = self.handed[agent.name] = self.handed.get(agent.name, 0) + 1
+        limit = agent.limits.handoffs
+        if limit is not None and number > limit:
+            raise NodeError("limit", f"{agent.name} has handed over {limit} times (limits.handoffs)", node=self.run.path)
+        self.run.count_handoff()
 
     def _hear(self, text: str) -> None:
         content = types.Content(role="user", parts=[types.Part(text=text)])

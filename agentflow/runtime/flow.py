@@ -85,12 +85,10 @@ class Run:
         from agentflow.runtime.agent_steps import AgentSteps
         from agentflow.runtime.agents import turn  # ADK takes a second to import: only when an agent works
 
-        if retry is not None:
-            agent = replace(agent, model=replace(agent.model, retry=retry))
         returns = agent.returns if returns is None else returns
         alarm = self._alarm(self.path, agent.limits.time)
         try:
-            return await turn(AgentSteps(self), agent, self.text(prompt), returns=returns)
+            return await turn(AgentSteps(self), agent, self.text(prompt), returns=returns, retry=retry)
         except TimedOut as timed_out:
             if timed_out.alarm is not alarm:
                 raise

@@ -118,9 +118,9 @@ class Run:
         outcomes: list[Any] = [await self.entry(call.address, partial(one, call)) for call in calls]
         return [Outcome(outcome.get("value"), outcome.get("error")) for outcome in outcomes]
 
-    def count_handoff(self, limit: int | None) -> None:
+    def count_handoff(self) -> None:
         self.handoffs += 1
-        if self.handoffs > (limit or self.handoff_limit):
+        if self.handoffs > self.handoff_limit:
             raise NodeError("limit", "too many handoffs")
 
 

@@ -113,6 +113,15 @@ async def test_handoffs_without_end_meet_the_limit(tmp_path: Path) -> None:
     assert run.handoffs == 21
 
 
+async def test_an_agents_own_limit_counts_its_own_handoffs(tmp_path: Path) -> None:
+    triage = Agent("triage", MODEL, "a", handoffs=["billing"], limits=Limits(handoffs=3))
+    billing = Agent("billing", MODEL, "b", handoffs=["triage"])
+    run = Run([triage, billing], replies(tmp_path, "{triage: [{handoff: billing}], billing: [{handoff: triage}]}"))
+    with pytest.raises(NodeError, match="triage has handed over 3 times"):
+        await run.turn(triage)
+    assert run.handoffs == 6
+
+
 async def test_a_hundred_handoffs_need_no_deep_stack(tmp_path: Path) -> None:
     one = Agent("one", MODEL, "a", handoffs=["two"])
     two = Agent("two", MODEL, "b", handoffs=["one"])
