@@ -53,6 +53,9 @@ def main(args: argparse.Namespace) -> int:
     except ServeError as error:
         complain(str(error))
         return error.exit_code
+    except OSError as error:
+        complain(f"{error.filename or args.data_dir}: {error.strerror or error}")
+        return INVALID
     except KeyboardInterrupt:
         return 0
 

@@ -146,7 +146,7 @@ def _trouble(place: Status) -> list[str]:
         lines.append(f"error: {place['error'].get('message')}")
     if place.get("attempts"):
         state = (
-            "paused: a person must resume it"
+            "paused until serve is started again"
             if place.get("engine") == "paused"
             else f"next try {place.get('next_try')}"
         )

@@ -71,6 +71,10 @@ class Admin:
         """Stop trying an invocation; one that does not run at the moment is left as it is."""
         request("PATCH", self.url + path("invocations", invocation, "pause"))
 
+    def resume(self, invocation: str) -> None:
+        """Try a paused invocation again, or one that is backing off now; any other is left as it is."""
+        request("PATCH", self.url + path("invocations", invocation, "resume"))
+
     def cancel(self, invocation: str) -> None:
         request("PATCH", self.url + path("invocations", invocation, "cancel")).checked()
 

@@ -36,7 +36,8 @@ def find(admin: Admin, graph: str, key: str) -> Invocation | None:
     quoted = text(key)
     rows = admin.query(
         f"select {COLUMNS} from sys_invocation where target_service_name = {text(graph)} "
-        f"and target_handler_name = 'run' and (target_service_key = {quoted} or id = {quoted} or idempotency_key = {quoted}) "
+        f"and target_handler_name = 'run' "
+        f"and (target_service_key = {quoted} or id = {quoted} or idempotency_key = {quoted}) "
         f"order by created_at desc limit 1"
     )
     return _invocation(rows[0]) if rows else None

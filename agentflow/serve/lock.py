@@ -45,7 +45,8 @@ class Lock:
 
     def acquire(self) -> dict[str, int]:
         """Take the lock; what a former holder left running, by name."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # journals hold what people said
+        self._path.with_name(".gitignore").write_text("*\n", encoding="utf-8")
         self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

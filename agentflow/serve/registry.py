@@ -99,6 +99,20 @@ class Registry:
             )
         return True
 
+    def resume(self, loaded: Iterable[Revision], *statuses: str) -> int:
+        """Try again now what waits for its next try or for a person; how many. The code may have been mended."""
+        ours = self.ours()
+        answered = {deployment.id for revision in loaded for deployment in ours.get(revision.hash, [])}
+        wanted = ", ".join(text(status) for status in statuses)
+        stuck = self._admin.query(
+            f"select id, coalesce(pinned_deployment_id, last_attempt_deployment_id) as deployment "
+            f"from sys_invocation where status in ({wanted})"
+        )
+        found = [str(row["id"]) for row in stuck if row.get("deployment") in answered]
+        for invocation in found:
+            self._admin.resume(invocation)
+        return len(found)
+
     def forget_drained(self, keep: Iterable[str]) -> list[str]:
         """Drop the revisions that are neither needed nor in `keep`, from the engine and from the disk."""
         kept = self._store.kept()

@@ -33,6 +33,7 @@ def main() -> None:
         import agentflow.runtime  # noqa: F401
 
     order = json.loads(sys.stdin.readline() or '{"revisions": []}')
+    sys.dont_write_bytecode = True  # a tool mended within a second must not be taken for the old one
     applications: dict[str, Application] = {}
     failed: dict[str, str] = {}
     for revision in order["revisions"]:

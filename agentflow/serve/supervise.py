@@ -1,20 +1,19 @@
 """`serve` at work: starts the engine and the service, keeps both alive, and takes both with it when it ends.
 
-The listening socket of the service is ours, so between two service processes the engine's requests queue instead of
-being refused. Events are one line each, on stderr; `ready INGRESS_URL` alone goes to stdout.
+Events are one line each, on stderr; `ready INGRESS_URL` alone goes to stdout.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
+import contextlib
 import os
 import signal
 import socket
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from agentflow.client import DEFAULT_INGRESS, Refused, Unreachable
@@ -26,6 +25,7 @@ from agentflow.serve.errors import ServeError
 from agentflow.serve.lock import Lock, end
 from agentflow.serve.registry import Registry, home_id
 from agentflow.serve.revisions import Revision, Store
+from agentflow.serve.worker import Worker
 
 STEADY = 10.0  # seconds after which a child's end is no longer put down to its start
 
@@ -47,11 +47,6 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def serve(settings: Settings, lock: Lock, revisions: Sequence[Revision]) -> None:
-    """Serve until SIGINT, SIGTERM or SIGHUP; raises ServeError when that cannot be done."""
-    asyncio.run(Supervisor(settings, lock, revisions).run())
-
-
 def take_over(lock: Lock) -> None:
     """Hold the data directory, and end what a former serve that was killed may have left running there."""
     for name, pid in lock.acquire().items():
@@ -60,17 +55,28 @@ def take_over(lock: Lock) -> None:
             end(pid)
 
 
+def serve(settings: Settings, lock: Lock, revisions: Sequence[Revision]) -> None:
+    """Serve until SIGINT, SIGTERM or SIGHUP; raises ServeError when that cannot be done."""
+    asyncio.run(Supervisor(settings, lock, revisions).run())
+
+
 class Supervisor:
     def __init__(self, settings: Settings, lock: Lock, revisions: Sequence[Revision]) -> None:
         self._settings = settings
         self._lock = lock
         self._served = list(revisions)
-        self._loaded = list(revisions)
+        self._wanted = list(revisions)  # these and the older ones that still have runs
         self._store = Store(settings.data_dir)
         self._socket = ports.listen(settings.host, settings.port, "--port")
         self._engine = _engine(settings)
-        self._admin = Admin(settings.restate.rstrip("/") if settings.restate else self._own.admin)
+        self._engine_log = settings.data_dir / "engine.log"
+        self._admin = Admin(self._engine.admin if self._engine else str(settings.restate).rstrip("/"))
+        self._registry = Registry(self._admin, self._store, home_id(settings.data_dir))
+        environment = {"AGENTFLOW_ADMIN": self._admin.url, "AGENTFLOW_REVISIONS": str(self._store.folder)}
+        service_log = settings.data_dir / "service.log"
+        self._worker = Worker(self._socket, service_log, {**environment, **settings.environment})
         self._children: dict[str, Child] = {}
+        self._published = False  # from then on a graph that cannot be loaded has runs that wait for it
 
     async def run(self) -> None:
         stop = asyncio.Event()
@@ -90,83 +96,39 @@ class Supervisor:
             self._lock.release()
 
     async def _work(self) -> None:
-        service = await self._spawn_service()  # its imports take as long as the engine's start
+        self._started(await self._worker.spawn())
         if self._engine is not None:
-            await self._start_engine()
-        registry = Registry(self._admin, self._store, home_id(self._settings.data_dir))
-        kept = self._store.kept()
-        needed = await asyncio.to_thread(self._asked, registry, kept)
-        new = {revision.hash for revision in self._served}
-        self._loaded += [kept[name] for name in sorted(needed - new) if name in kept]
-        failed = await self._load(service)
+            await self._start_engine(self._engine)
+        self._wanted += await asyncio.to_thread(self._unfinished)
+        failed = await self._load()
         for revision in self._served:
             if revision.hash in failed:
                 raise ServeError(f"{revision.graph} cannot be loaded: {failed[revision.hash]}")
-        await asyncio.to_thread(self._agree, registry)
-        say_ready(await asyncio.to_thread(self._ingress))
+        await asyncio.to_thread(self._publish, failed)
+        print(f"ready {await asyncio.to_thread(self._ingress)}", flush=True)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._keep("service"))
-            if self._engine is not None:
-                group.create_task(self._keep("engine"))
+            for name in self._children:
+                group.create_task(self._keep(name))
 
     # ------------------------------------------------------------ the children
-
-    @property
-    def _own(self) -> Engine:
-        assert self._engine is not None
-        return self._engine
-
-    @property
-    def _engine_log(self) -> Path:
-        return self._settings.data_dir / "engine.log"
-
-    @property
-    def _service_log(self) -> Path:
-        return self._settings.data_dir / "service.log"
-
-    async def _start_engine(self) -> None:
-        child = await self._own.start(self._engine_log)
-        self._started(child)
-        await self._own.ready(child, self._engine_log)
-
-    async def _spawn_service(self) -> int:
-        """Start the service; the end of the pipe on which it says what it loaded."""
-        reading, writing = os.pipe()
-        descriptors = (self._socket.fileno(), writing)
-        command = [sys.executable, "-m", "agentflow.serve.service", *map(str, descriptors)]
-        try:
-            child = await Child.start("service", command, self._service_log, self._service_environment(), descriptors)
-        finally:
-            os.close(writing)
-        self._started(child)
-        return reading
-
-    async def _load(self, report: int) -> dict[str, str]:
-        """Have the service load the revisions; those that it could not, and why."""
-        child = self._children["service"]
-        order = [asdict(revision) for revision in self._loaded]
-        assert child.process.stdin is not None
-        child.process.stdin.write(json.dumps({"revisions": order}).encode() + b"\n")
-        child.process.stdin.close()
-        with os.fdopen(report) as pipe:
-            line = await asyncio.to_thread(pipe.readline)
-        if not line:
-            raise ServeError(f"the service ended as it started ({await child.ended()}); see {self._service_log}")
-        failed: dict[str, str] = json.loads(line)["failed"]
-        for revision in self._loaded:
-            if revision.hash in failed and revision not in self._served:
-                what = f"{revision.graph} revision {revision.hash}"
-                say(f"{what} cannot be loaded, its runs wait: {failed[revision.hash]}")
-        return failed
-
-    def _service_environment(self) -> dict[str, str]:
-        ours = {"AGENTFLOW_ADMIN": self._admin.url, "AGENTFLOW_REVISIONS": str(self._store.folder.absolute())}
-        return {"PYTHONUNBUFFERED": "1", **os.environ, **ours, **self._settings.environment}
 
     def _started(self, child: Child) -> None:
         self._children[child.name] = child
         self._lock.record(child.name, child.pid)
         say(f"{child.name} pid {child.pid}")
+
+    async def _start_engine(self, engine: Engine) -> None:
+        self._started(await engine.start(self._engine_log))
+        await engine.ready(self._children["engine"], self._engine_log)
+
+    async def _load(self) -> dict[str, str]:
+        """Have the service load what is wanted; what it could not, and why."""
+        failed = await self._worker.load(self._children["service"], self._wanted)
+        for revision in self._wanted:
+            if revision.hash in failed and (revision not in self._served or self._published):
+                what = f"{revision.graph} revision {revision.hash}"
+                say(f"{what} cannot be loaded, its runs wait: {failed[revision.hash]}")
+        return failed
 
     async def _keep(self, name: str) -> None:
         """Start the child again whenever it ends: at once if it was up for a while, else a little later each time."""
@@ -180,16 +142,16 @@ class Supervisor:
             try:
                 await self._restart(name)
             except ServeError as error:
-                say(f"{error}")
+                say(str(error))
 
     async def _restart(self, name: str) -> None:
-        if name == "engine":
-            await self._start_engine()
+        if name == "engine" and self._engine is not None:
+            await self._start_engine(self._engine)
             return
-        failed = await self._load(await self._spawn_service())
-        for revision in self._served:
-            if revision.hash in failed:
-                say(f"{revision.graph} cannot be loaded, its runs wait: {failed[revision.hash]}")
+        self._started(await self._worker.spawn())
+        failed = await self._load()
+        with contextlib.suppress(Unreachable, Refused):  # then they are tried when their time comes
+            await asyncio.to_thread(self._registry.resume, self._loaded(failed), "backing-off")
 
     async def _end_children(self) -> None:
         """The service first, so that the engine hears of what was under way; within 5 s together."""
@@ -199,20 +161,31 @@ class Supervisor:
 
     # ------------------------------------------------------------ what is agreed with the engine
 
-    def _asked(self, registry: Registry, kept: Mapping[str, Revision]) -> set[str]:
+    def _loaded(self, failed: Mapping[str, str]) -> list[Revision]:
+        return [revision for revision in self._wanted if revision.hash not in failed]
+
+    def _unfinished(self) -> list[Revision]:
+        """The older revisions that still have runs."""
+        kept = self._store.kept()
+        served = {revision.hash for revision in self._served}
         try:
-            return registry.needed(kept)
+            needed = self._registry.needed(kept)
         except (Unreachable, Refused) as error:
             raise ServeError(f"the engine cannot be asked: {error}") from None
+        return [kept[name] for name in sorted(needed - served) if name in kept]
 
-    def _agree(self, registry: Registry) -> None:
+    def _publish(self, failed: Mapping[str, str]) -> None:
+        """Let the engine know of the service, so that runs are accepted."""
         base = _url(self._settings.host, self._socket)
         try:
-            registry.move(self._loaded, base)
+            self._registry.move(self._wanted, base)
             for revision in self._served:
-                new = registry.publish(revision, base)
+                new = self._registry.publish(revision, base)
                 say(f"{revision.graph} revision {revision.hash}" + ("" if new else " (unchanged)"))
-            registry.forget_drained(revision.hash for revision in self._served)
+            self._registry.forget_drained(revision.hash for revision in self._served)
+            self._published = True
+            if again := self._registry.resume(self._loaded(failed), "paused", "backing-off"):
+                say(f"trying again what had failed: {again} invocations")
             while self._engine is not None and not self._engine.knows({revision.graph for revision in self._served}):
                 time.sleep(0.02)
         except (Unreachable, Refused) as error:
@@ -224,23 +197,12 @@ class Supervisor:
         return os.environ.get("AGENTFLOW_INGRESS") or self._admin.ingress() or DEFAULT_INGRESS
 
 
-def say_ready(ingress: str) -> None:
-    print(f"ready {ingress}", flush=True)
-
-
 def _engine(settings: Settings) -> Engine | None:
     if settings.binary is None:
         return None
-    host = settings.host
-    taken = [
-        ports.check_free(host, port, f"--{name}-port")
-        for name, port in (
-            ("ingress", settings.ingress_port),
-            ("admin", settings.admin_port),
-            ("node", settings.node_port),
-        )
-    ]
-    return Engine(settings.binary, settings.data_dir / "engine", host, *taken)
+    wanted = {"ingress": settings.ingress_port, "admin": settings.admin_port, "node": settings.node_port}
+    free = [ports.check_free(settings.host, port, f"--{name}-port") for name, port in wanted.items()]
+    return Engine(settings.binary, settings.data_dir / "engine", settings.host, *free)
 
 
 def _url(host: str, sock: socket.socket) -> str:

@@ -209,3 +209,40 @@ def test_uses_an_engine_that_is_named(served: Served, tmp_path_factory: pytest.T
     assert guest.ingress.result(invocation, timeout=20).checked()["inner"] == "cccc3333 ok"  # type: ignore[index,call-overload]
     assert guest.stop()[0] == 0
     assert len(served.admin.deployments()) == 2  # each forgets only its own
+
+
+def test_what_was_paused_is_tried_again_by_the_next_serve(served: Served) -> None:
+    served.start("aaaa1111")
+    (served.folder / "jobtools" / "__init__.py").write_text("def answer():\n    raise OSError('down')\n")
+    served.stop()
+    served.start("aaaa1111")
+    invocation = begin(served, "k")
+    wait_until(lambda: _go(served, "k"))
+    stuck = wait_until(
+        lambda: served.admin.query("select id from sys_invocation where status = 'backing-off' and retry_count > 1")
+    )
+    served.admin.pause(str(stuck[0]["id"]))
+    wait_until(lambda: served.admin.query("select id from sys_invocation where status = 'paused'"))
+    served.stop()
+    served.tool("mended")
+    served.start("aaaa1111")
+    served.wait_for("trying again what had failed: 1 invocations")
+    output = served.ingress.result(invocation, timeout=20).checked()
+    assert output == {"revision": "aaaa1111", "inner": "aaaa1111 mended", "go": "went"}
+
+
+def test_is_stopped_while_it_starts(served: Served) -> None:
+    served.start("aaaa1111", wait=False)
+    served.wait_for("^engine pid ")
+    children = [served.pid("engine"), served.pid("service")]
+    code, took = served.stop(signal.SIGINT)
+    assert (code, took < 5) == (0, True)
+    assert all(map(gone, children))
+
+
+def test_an_engine_that_does_not_start_is_one_line(served: Served) -> None:
+    served.extra = {"AGENTFLOW_RESTATE_SERVER": "/bin/false"}
+    served.start("aaaa1111", wait=False)
+    assert served.process is not None and served.process.wait(20) == 1
+    log = served.data / "engine.log"
+    assert served.lines[-1] == f"error: the engine ended as it started (exit code 1): it said nothing (see {log})"
