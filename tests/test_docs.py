@@ -6,13 +6,18 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from agentflow import visualize
 from agentflow.codegen import emit
 from agentflow.driver import compile
+from agentflow.filters import FILTERS, TESTS
 from agentflow.ir import Program
-from agentflow.nodes.registry import KINDS, LATER, VERBS
+from agentflow.nodes.registry import LATER, VERBS
 from agentflow.spec.graph import KEYS
+from agentflow.spec.graph import LATER as LATER_KEYS
+from agentflow.spec.settings import LATER_LIMITS
+from agentflow.spec.tools import LATER_KINDS
 
 ROOT = Path(__file__).parents[1]
 HOW = ROOT / "docs" / "how-it-compiles.md"
@@ -71,3 +76,115 @@ def _opening(block: str) -> str:
         second = rest.partition("\n")[0]
         return f"{first}\n{second.partition(',')[0]}" if second else first
     return first.partition(",")[0]
+
+
+# ---------------------------------------------------------------- the language reference
+
+LANGUAGE = ROOT / "docs" / "language.md"
+BASE = """
+agentflow: 1
+graph: example
+input: {text: string, amount: number}
+models: {default: gemini-2.5-flash}
+types: {Finding: {ok: boolean, reason: string, risk: low | medium | high}}
+tools:
+  policy_of: {python: "tools.desk:policy_of", effect: read}
+  rate_of: {python: "tools.desk:rate_of", effect: read}
+  keep: {python: "tools.desk:keep"}
+  mail: {python: "tools.desk:mail"}
+  pay_small: {python: "tools.desk:pay"}
+agents:
+  medical: {instruction: You review., returns: Finding}
+  fraud: {instruction: You look for fraud., returns: Finding}
+  adjuster: {instruction: You decide., returns: {decision: pay | reject, amount: number, reason: string}}
+  writer: {instruction: You write.}
+nodes: {}
+"""
+DESK = '''
+from dataclasses import dataclass
+
+@dataclass
+class Payment:
+    id: str
+
+def policy_of(claim_id: str) -> str: ...
+def rate_of(currency: str) -> float: ...
+def keep(text: str) -> None: ...
+def mail(to: str, text: str) -> None: ...
+def pay(amount: float, idempotency_key: str, order: str = "") -> Payment: ...
+def refund(payment: str, idempotency_key: str) -> None: ...
+'''
+
+
+def test_every_graph_in_the_reference_is_valid(tmp_path: Path) -> None:
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools" / "desk.py").write_text(DESK)
+    fragments = _blocks(LANGUAGE.read_text(encoding="utf-8"), "yaml")
+    assert len(fragments) > 9
+    for fragment in fragments:
+        graph = tmp_path / "example.yaml"
+        graph.write_text(_completed(fragment), encoding="utf-8")
+        result = compile(graph)
+        found = [problem for problem in result.diagnostics if problem.code != "unreachable-agent"]
+        assert not found, f"{[(problem.code, problem.message) for problem in found]}\n{fragment}"
+
+
+def _completed(fragment: str) -> str:
+    """A graph that holds the fragment's keys; an agent of its own uses those that no node names."""
+    given = yaml.safe_load(fragment)
+    if "agentflow" in given:
+        return fragment
+    graph = {**yaml.safe_load(BASE), **given}
+    base = yaml.safe_load(BASE)
+    for key in ("tools", "agents", "types", "models"):
+        graph[key] = {**base[key], **given.get(key, {})}
+    if not graph["nodes"]:
+        graph["nodes"] = {"it": {"agent": "medical", "prompt": "go"}}
+    return yaml.safe_dump(graph, sort_keys=False)
+
+
+def _rows(heading: str) -> str:
+    return LANGUAGE.read_text(encoding="utf-8").partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
+def test_the_reference_names_every_key_verb_filter_and_test() -> None:
+    assert set(re.findall(r"^\| `(\w+)`(?: or `(\w+)`)? \|", _rows("The file"), re.MULTILINE)) == {
+        (key, "steps" if key == "nodes" else "") for key in KEYS if key != "steps"
+    }
+    assert re.findall(r"^\| `(\w+): ", _rows("Nodes"), re.MULTILINE) == list(VERBS)
+    told = _rows("Values, texts, expressions")
+    assert re.findall(r"\w+", _after(told, "Filters:")) == sorted(FILTERS)
+    assert re.findall(r"\w+", _after(told, "Tests:")) == sorted(TESTS)
+
+
+def _after(text: str, word: str) -> str:
+    return text.partition(f"- {word} `")[2].partition("`.")[0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({key: {}} for key in LATER_KEYS),
+        {"kind": "object"},
+        *({"nodes": {"it": {verb: "x"}}} for verb in LATER),
+        {"nodes": {"it": {"agent": "medical", "prompt": "go", "conversation": "c"}}},
+        *({"tools": {"it": {kind: "x"}}} for kind in LATER_KINDS),
+        {"tools": {"it": {"python": "tools.desk:pay", "confirm": {}}}},
+        {"models": {"default": "claude-x"}},
+        {"models": {"default": {"model": "gemini-x", "api_key": {"env": "K"}}}},
+        {"models": {"default": {"model": "gemini-x", "price": {}}}},
+        *({"limits": {limit: 1}} for limit in LATER_LIMITS),
+        {"input": {"scan": "file"}},
+    ],
+    ids=lambda change: "-".join(str(change).translate(str.maketrans("", "", "{}':,\"")).split()[:4]),
+)
+def test_what_is_not_supported_yet_is_refused_and_listed(change: dict[str, object], tmp_path: Path) -> None:
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools" / "desk.py").write_text(DESK)
+    graph = tmp_path / "example.yaml"
+    graph.write_text(_completed(yaml.safe_dump(change)), encoding="utf-8")
+    refused = [problem for problem in compile(graph).diagnostics if problem.code == "not-supported-yet"]
+    assert len(refused) == 1
+    listed = _rows("Not supported yet")
+    for given in set(re.findall(r"\w+", str(change))) & {*LATER_KEYS, *LATER, *LATER_KINDS, *LATER_LIMITS}:
+        assert f"`{given}`" in listed
