@@ -23,8 +23,8 @@ def instruction(text: str, shape: Shape) -> str:
     """The agent's instruction, and what form the answer has to have."""
     if shape.is_text:
         return text
-    schema = json.dumps(shape.json_schema, ensure_ascii=False)
-    return f"{text.rstrip()}\n\nGive your final answer as JSON, and nothing else, that fits this JSON Schema:\n{schema}"
+    wanted = "Give your final answer as JSON, and nothing else, that fits this JSON Schema:"
+    return f"{text.rstrip()}\n\n{wanted}\n{shape.schema_text}"
 
 
 def correction(mismatch: Mismatch, shape: Shape) -> str:

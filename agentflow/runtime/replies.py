@@ -87,7 +87,12 @@ def replies_for(graph: Graph) -> Replies | None:
     """The graph's replies where the service runs offline; else None."""
     if os.environ.get("AGENTFLOW_OFFLINE") != "1":
         return None
-    return Replies(Path(os.environ.get(f"AGENTFLOW_REPLIES_{graph.name.upper()}", f"{graph.name}.replies.yaml")))
+    return _at(os.environ.get(f"AGENTFLOW_REPLIES_{graph.name.upper()}", f"{graph.name}.replies.yaml"))
+
+
+@lru_cache(maxsize=64)
+def _at(path: str) -> Replies:
+    return Replies(Path(path))
 
 
 def chosen(held: Sequence[Reply], turn: int, attempt: int) -> Reply | None:

@@ -65,6 +65,7 @@ class Shape:
         adapter = hint if isinstance(hint, pydantic.TypeAdapter) else pydantic.TypeAdapter(adapted(hint))
         self._adapter: pydantic.TypeAdapter[Any] = adapter
         self.json_schema: dict[str, Json] = plain_schema(self._adapter.json_schema())
+        self.schema_text = json.dumps(self.json_schema, ensure_ascii=False)
 
     def check(self, data: Json) -> Json:
         """The data with defaults filled in. Raises Mismatch."""
