@@ -1,0 +1,132 @@
+"""Tries of a durable step, and how they are broken off."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from agentflow import ToolError
+from agentflow.runtime import steps
+from agentflow.runtime.graph import Retry, Tool
+
+ONCE = Retry(attempts=1)
+
+
+def model(call: Callable[[int], Awaitable[dict[str, Any]]], stop: steps.Stop) -> Awaitable[steps.Outcome]:
+    return steps.model_step(call, ONCE, stop)
+
+
+def tool(call: Callable[[int], Awaitable[dict[str, Any]]], stop: steps.Stop) -> Awaitable[steps.Outcome]:
+    async def function() -> dict[str, Any]:
+        return await call(1)
+
+    return steps.tool_step(Tool("tool", function, timeout=None), {}, "key", ONCE, stop)
+
+
+@pytest.mark.parametrize("step", [model, tool])
+def test_a_cut_ends_the_try(step: Callable[..., Awaitable[steps.Outcome]]) -> None:
+    ended: list[str] = []
+
+    async def slow(attempt: int) -> dict[str, Any]:
+        try:
+            await asyncio.sleep(10)
+        except asyncio.CancelledError:
+            ended.append("cancelled")
+            raise
+        return {}
+
+    async def main() -> steps.Outcome:
+        stop = steps.Stop()
+        asyncio.get_running_loop().call_later(0.02, stop.break_off)
+        outcome = await step(slow, stop)
+        await asyncio.sleep(0)
+        return outcome
+
+    outcome = asyncio.run(asyncio.wait_for(main(), 2))
+    assert "cut off" in outcome["failed"]["message"]
+    assert ended == ["cancelled"]
+
+
+@pytest.mark.parametrize("step", [model, tool])
+def test_what_is_cut_before_it_begins_is_not_tried(step: Callable[..., Awaitable[steps.Outcome]]) -> None:
+    async def never(attempt: int) -> dict[str, Any]:
+        raise AssertionError
+
+    async def main() -> steps.Outcome:
+        stop = steps.Stop()
+        stop.break_off()
+        stop.break_off()
+        return await step(never, stop)
+
+    assert "cut off" in asyncio.run(main())["failed"]["message"]
+
+
+@pytest.mark.parametrize("step", [model, tool])
+def test_a_cut_at_the_moment_of_the_answer_disturbs_nothing_after_it(
+    step: Callable[..., Awaitable[steps.Outcome]],
+) -> None:
+    async def main() -> str:
+        stop = steps.Stop()
+
+        async def answers(attempt: int) -> dict[str, Any]:
+            await asyncio.sleep(0)
+            stop.break_off()  # takes effect in the loop's next turn, when the answer is there
+            return {"answer": 42}
+
+        outcome = await step(answers, stop)
+        assert outcome["value"] == {"answer": 42}
+        await asyncio.sleep(0.01)
+        return "undisturbed"
+
+    assert asyncio.run(main()) == "undisturbed"
+
+
+@pytest.mark.parametrize("step", [model, tool])
+def test_a_cancel_from_outside_is_no_outcome(step: Callable[..., Awaitable[steps.Outcome]]) -> None:
+    """The SDK cancels what runs when the engine goes away; nothing may be journaled then."""
+
+    async def slow(attempt: int) -> dict[str, Any]:
+        await asyncio.sleep(10)
+        return {}
+
+    async def main() -> None:
+        work = asyncio.ensure_future(step(slow, steps.Stop()))
+        await asyncio.sleep(0.01)
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+
+    asyncio.run(asyncio.wait_for(main(), 2))
+
+
+def test_a_tool_that_ignores_its_cancel_does_not_hold_the_step() -> None:
+    async def deaf() -> None:
+        for _ in range(20):
+            try:
+                await asyncio.sleep(0.02)
+            except asyncio.CancelledError:
+                continue
+
+    async def main() -> steps.Outcome:
+        stop = steps.Stop()
+        asyncio.get_running_loop().call_later(0.02, stop.break_off)
+        began = asyncio.get_running_loop().time()
+        outcome = await steps.tool_step(Tool("deaf", deaf), {}, "key", ONCE, stop)
+        assert asyncio.get_running_loop().time() - began < 0.2
+        return outcome
+
+    assert asyncio.run(main())["failed"]["unknown"]
+
+
+def test_a_tool_error_is_told() -> None:
+    def refuses() -> None:
+        raise ToolError("no such claim")
+
+    async def main() -> steps.Outcome:
+        return await steps.tool_step(Tool("refuses", refuses), {}, "key", None, steps.Stop())
+
+    failed = asyncio.run(main())["failed"]
+    assert (failed["told"], failed["message"]) == (True, "no such claim")
