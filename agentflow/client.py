@@ -5,6 +5,7 @@ No proxy is ever used: the server is the user's own, on loopback unless they say
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -70,7 +71,7 @@ def request(
     """One request; a body that is not bytes is sent as JSON. `timeout` in seconds, None waits for ever."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise Unreachable(f"{url} is not an http address")
+        raise Refused(0, f"{url} is not an http address")
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     target = parts.path + (f"?{parts.query}" if parts.query else "")
     sent = {"accept": "application/json", **(headers or {})}
@@ -80,7 +81,8 @@ def request(
     try:
         connection = kind(parts.hostname, parts.port, timeout=timeout)
         try:
-            connection.request(method, target or "/", data, sent)
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has answered before it read it all
+                connection.request(method, target or "/", data, sent)
             response = connection.getresponse()
             return Answer(response.status, response.read())
         finally:
@@ -100,6 +102,11 @@ def _reason(error: Exception) -> str:
 def path(*segments: str) -> str:
     """An URL path whose segments may hold anything, a slash included."""
     return "/" + "/".join(quote(segment, safe="") for segment in segments)
+
+
+def idempotency_key(key: str) -> str:
+    """A key as a header can carry it."""
+    return key if key.isascii() and key.isprintable() else quote(key)
 
 
 def ingress_url(given: str | None) -> str:
@@ -127,8 +134,10 @@ class Ingress:
         """Start a run of a workflow under `key`, or of a service with `key` as its idempotency key."""
         answer = request("POST", self.url + path(graph, key, "run", "send"), data)
         if answer.status == 400 and b"bad path" in answer.body:  # the engine's answer for a service without keys
-            headers = {"idempotency-key": key}
+            headers = {"idempotency-key": idempotency_key(key)}
             answer = request("POST", self.url + path(graph, "run", "send"), data, headers)
+        if answer.status == 413:
+            raise Refused(413, f"the input is too large: {answer.refusal().message}")
         accepted = answer.checked()
         if not isinstance(accepted, dict):
             raise Refused(answer.status, "the server's answer is not an engine's")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from agentflow.client import idempotency_key
 from agentflow.serve.admin import Admin, Row, text
 from agentflow.types import Json
 
@@ -33,11 +34,11 @@ class Invocation:
 
 def find(admin: Admin, graph: str, key: str) -> Invocation | None:
     """A workflow's run by its key; a service's by the invocation's id or its idempotency key; the newest."""
-    quoted = text(key)
+    quoted, carried = text(key), text(idempotency_key(key))
     rows = admin.query(
         f"select {COLUMNS} from sys_invocation where target_service_name = {text(graph)} "
         f"and target_handler_name = 'run' "
-        f"and (target_service_key = {quoted} or id = {quoted} or idempotency_key = {quoted}) "
+        f"and (target_service_key = {quoted} or id = {quoted} or idempotency_key = {carried}) "
         f"order by created_at desc limit 1"
     )
     return _invocation(rows[0]) if rows else None

@@ -141,6 +141,20 @@ def test_input_that_does_not_fit_is_the_servers_400(agentflow: Agentflow) -> Non
     assert "amount" in err
 
 
+def test_input_that_is_too_large_is_one_line(agentflow: Agentflow, tmp_path: Path) -> None:
+    file = tmp_path / "input.json"
+    file.write_text('{"amount": "%s"}' % ("x" * 40_000_000))
+    code, _, err = agentflow("run", "echo", "--input", f"@{file}")
+    assert code == 1
+    assert err.startswith("error: ") and "too large" in err and err.count("\n") == 1
+
+
+def test_a_key_may_hold_anything(agentflow: Agentflow) -> None:
+    for key in ("é/ x", "a b%2F?", "x'y"):
+        assert agentflow("run", "echo", "--key", key, "--input", '{"amount": 1}')[:2] == (0, "1\n")
+        assert agentflow("status", "echo", key)[0] == 0
+
+
 def test_detach_prints_the_key_and_the_invocation(agentflow: Agentflow) -> None:
     code, out, err = agentflow("run", "echo", "--key", "mine", "--input", '{"amount": 1}', "--detach")
     key, invocation = out.split()
