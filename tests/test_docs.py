@@ -100,7 +100,7 @@ agents:
   writer: {instruction: You write.}
 nodes: {}
 """
-DESK = '''
+DESK = """
 from dataclasses import dataclass
 
 @dataclass
@@ -113,7 +113,7 @@ def keep(text: str) -> None: ...
 def mail(to: str, text: str) -> None: ...
 def pay(amount: float, idempotency_key: str, order: str = "") -> Payment: ...
 def refund(payment: str, idempotency_key: str) -> None: ...
-'''
+"""
 
 
 def test_every_graph_in_the_reference_is_valid(tmp_path: Path) -> None:

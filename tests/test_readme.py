@@ -120,7 +120,7 @@ class Reader:
     def pid(self) -> str:
         """Of the service, as the server said it last."""
         assert self.server is not None
-        return re.findall(r"^service pid (\d+)$", self.server.printed, re.MULTILINE)[-1]
+        return str(re.findall(r"^service pid (\d+)$", self.server.printed, re.MULTILINE)[-1])
 
     def serve(self, command: str, expected: list[str], where: str) -> None:
         if self.server is not None:

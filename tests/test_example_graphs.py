@@ -81,7 +81,15 @@ def test_the_modules_are_formatted_and_clean(built: Path) -> None:
 
 def test_the_modules_pass_the_type_checker(built: Path) -> None:
     modules = sorted(str(path) for path in built.glob("*/*.py"))
-    tool("mypy", "--strict", "--follow-imports=silent", "--config-file", str(ROOT / "pyproject.toml"), *modules, folder=ROOT)
+    tool(
+        "mypy",
+        "--strict",
+        "--follow-imports=silent",
+        "--config-file",
+        str(ROOT / "pyproject.toml"),
+        *modules,
+        folder=ROOT,
+    )
 
 
 def test_compiling_twice_gives_the_same_bytes(built: Path, tmp_path: Path) -> None:
