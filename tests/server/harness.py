@@ -19,14 +19,14 @@ from typing import Any
 
 import pytest
 
+from agentflow.admin import Admin, text
 from agentflow.client import Answer, Unreachable, path, request
 from agentflow.driver import Built, Invalid, build
-from agentflow.serve.admin import Admin, text
 from agentflow.serve.binary import find
 
 HOST = Path(__file__).with_name("host.py")
 PROJECT = Path(__file__).parents[2]
-DESK = Path(__file__).with_name("project")
+DESK = Path(__file__).parent / "project" / "tools"
 
 MODELS = """
 models:
@@ -152,7 +152,7 @@ class Service:
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
     modules: dict[str, Built] = field(default_factory=dict)  # by graph
-    tools: Path = DESK / "tools"
+    tools: Path = DESK
 
     def __post_init__(self) -> None:
         self.port = free_port()
@@ -160,14 +160,18 @@ class Service:
         self.root.mkdir(parents=True)
         shutil.copytree(self.tools, self.root / "tools", ignore=shutil.ignore_patterns("__pycache__"))
         self.effects_file = self.folder / "effects.jsonl"
+        self.ledger_file = self.folder / "ledger.jsonl"
         self.steps_file = self.folder / "steps.jsonl"
         self.control_file = self.folder / "control.json"
         self.log = self.folder / "service.log"
         self.pid: int | None = None
         self.special = False  # started with an environment that is not the module's
 
-    def add(self, source: str, replies: str | None = None) -> Built:
-        """Compiles a graph. `replies` is the text of its offline replies."""
+    def add(self, source: str | Path) -> Built:
+        """Compiles a graph: its text, or its file, which has its offline replies beside it."""
+        if isinstance(source, Path):
+            self.replies(source.stem, source.with_suffix(".replies.yaml").read_text())
+            source = source.read_text()
         found = re.search(r"^graph: (\w+)", source, re.MULTILINE)
         assert found is not None
         name = found[1]
@@ -179,8 +183,6 @@ class Service:
             found_wrong = [f"{name}:{d.span.line}: {d.code}: {d.message}" for d in invalid.result.diagnostics]
             pytest.fail("\n".join(found_wrong), pytrace=False)
         self.modules[name] = built
-        if replies is not None:
-            self.replies(name, replies)
         return built
 
     def replies(self, graph: str, replies: str) -> None:
@@ -196,6 +198,7 @@ class Service:
             "AGENTFLOW_OFFLINE": "1",
             "AGENTFLOW_ADMIN": self.engine.admin.url,
             "AGENTFLOW_TEST_EFFECTS": str(self.effects_file),
+            "EXAMPLES_LEDGER": str(self.ledger_file),
             "PYTHONPATH": str(PROJECT),
             "PYTHONDONTWRITEBYTECODE": "1",
             **self.environment,
@@ -210,7 +213,7 @@ class Service:
 
     def _listening(self) -> bool:
         if not self.alive():
-            assert "AGENTFLOW_TEST_DIE_AT" in str(self.environment), self.log.read_text()[-3000:]
+            assert self.special, self.log.read_text()[-3000:]  # it may be about to die by its own hand
             return True
         with socket.socket() as trial:
             return trial.connect_ex(("127.0.0.1", self.port)) == 0
@@ -256,7 +259,7 @@ class Service:
     def forget(self) -> None:
         """Empties the files of effects and steps, and lets the tools do as they like."""
         self.control()
-        for file in (self.effects_file, self.steps_file):
+        for file in (self.effects_file, self.steps_file, self.ledger_file):
             file.unlink(missing_ok=True)
 
     def effects(self, *tools: str, event: str = "done") -> list[dict[str, Any]]:
@@ -266,6 +269,10 @@ class Service:
     def names(self, *tools: str, event: str = "done") -> list[str]:
         """The names of what was done, in order."""
         return [line["name"] for line in self.effects(*tools, event=event)]
+
+    def ledger(self) -> list[dict[str, Any]]:
+        """What the examples' tools wrote down."""
+        return _lines(self.ledger_file)
 
     def steps(self) -> Counter[tuple[str, str]]:
         """How often each durable step came to its end, by invocation and name."""

@@ -70,7 +70,9 @@ nodes:
     graph(
         "back_long",
         "nodes:\n"
-        + "".join(f"  n{n}: {{tool: act, with: {{name: n{n}}}, needs: [{f'n{n - 1}' if n else ''}]}}\n" for n in range(6))
+        + "".join(
+            f"  n{n}: {{tool: act, with: {{name: n{n}}}, needs: [{f'n{n - 1}' if n else ''}]}}\n" for n in range(6)
+        )
         + "  bad: {tool: once, with: {name: bad}, needs: [n5]}\n",
     ),
 ]
