@@ -19,7 +19,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
 from agentflow.client import Answer, path, request  # noqa: E402 - found by the line above
-from agentflow.serve.admin import Admin  # noqa: E402
+from agentflow.admin import Admin  # noqa: E402
 from agentflow.serve.binary import find  # noqa: E402
 
 

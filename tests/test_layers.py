@@ -28,7 +28,7 @@ SHARED = {
     "agentflow.yamltree",
 }
 ENGINE = ("restate", "google", "hypercorn")
-CLIENTS = ("agentflow.client", "agentflow.serve.admin", "agentflow.serve.inspect")  # what talks to a running server
+CLIENTS = ("agentflow.client", "agentflow.admin", "agentflow.runs")  # what talks to a running server
 
 
 def layer(module: str) -> str:
@@ -36,7 +36,7 @@ def layer(module: str) -> str:
     part = module.split(".")[1] if "." in module else ""
     if module in SHARED:
         return "shared"
-    if module == "agentflow.client":
+    if module in CLIENTS:
         return "client"
     return part if part in ("runtime", "serve", "cli", "__main__") else "compiler"
 
@@ -46,7 +46,7 @@ MAY = {
     "shared": {"shared"},
     "client": {"shared"},
     "compiler": {"shared"},
-    "runtime": {"shared"},
+    "runtime": {"shared", "client"},
     "serve": {"shared", "client", "runtime"},
     "cli": {"shared", "client", "compiler", "serve"},
     "__main__": {"cli"},

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 
+from agentflow.admin import Admin
 from agentflow.cli.connection import add_admin, admin, talks_to_server
-from agentflow.serve.admin import Admin
 from agentflow.types import Json
 
 FIELDS = ("id", "graph", "key", "node", "message", "arguments", "approvers", "deadline")

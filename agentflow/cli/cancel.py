@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from agentflow import runs
 from agentflow.cli.connection import add_admin, admin, complain, graph_name, talks_to_server
-from agentflow.serve import inspect
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -20,14 +20,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 @talks_to_server
 def main(args: argparse.Namespace) -> int:
     server, graph = admin(args), graph_name(args.graph)
-    run = inspect.find(server, graph, args.key)
+    run = runs.find(server, graph, args.key)
     if run is None:
         complain(f"there is no run of {graph} with the key {args.key}")
         return 1
     if run.status == "completed":
         complain(f"{graph} {args.key} has ended already ({run.result})")
         return 1
-    for invocation in (run, *inspect.called(server, run)):
+    for invocation in (run, *runs.called(server, run)):
         if invocation.status == "backing-off":  # it would hear of the cancel only when it is tried next
             server.pause(invocation.id)
     server.cancel(run.id)

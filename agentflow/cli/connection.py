@@ -9,8 +9,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from agentflow.admin import Admin
 from agentflow.client import DEFAULT_ADMIN, DEFAULT_INGRESS, Ingress, Refused, Unreachable, admin_url, ingress_url
-from agentflow.serve.admin import Admin
 
 USAGE = 2
 

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from agentflow import runs
 from agentflow.cli.connection import add_admin, add_ingress, admin, complain, graph_name, ingress, talks_to_server
 from agentflow.client import Refused, Unreachable
-from agentflow.serve import inspect
-from agentflow.serve.admin import Admin
-
-Status = dict[str, Any]  # what the `status` handler answers: run, nodes, waiting, spent
-
-TROUBLED = ("backing-off", "paused")
+from agentflow.runs import Status
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     graph = graph_name(args.graph)
     try:
-        status = _from_engine(admin(args), graph, args.key)
+        status = runs.status(admin(args), graph, args.key)
     except Unreachable:
         status = _from_run(args, graph)
     if status is None:
@@ -41,34 +36,6 @@ def main(args: argparse.Namespace) -> int:
         return 1
     print(json.dumps(status, indent=2, ensure_ascii=False) if args.format == "json" else as_text(status))
     return 0
-
-
-def _from_engine(server: Admin, graph: str, key: str) -> Status | None:
-    """What the run has written to its state, and what only the engine knows: attempts and last errors.
-
-    Answers also while the service does not. None where there is no such run.
-    """
-    run = inspect.find(server, graph, key)
-    if run is None:
-        return None
-    status = _from_state(inspect.state(server, graph, key))
-    about = status["run"]
-    about.setdefault("graph", graph)
-    about.setdefault("key", run.key)
-    about.setdefault("state", _state(run))
-    about["invocation"] = run.id
-    if run.result == "failure":
-        about.setdefault("error", {"message": run.failure})
-    for invocation in (run, *inspect.called(server, run)):
-        if invocation.status in TROUBLED:
-            trouble = {
-                "attempts": invocation.attempts,
-                "last_error": invocation.failure,
-                "next_try": invocation.next_try,
-                "engine": invocation.status,
-            }
-            _place(status["nodes"], invocation, about).update(trouble)
-    return status
 
 
 def _from_run(args: argparse.Namespace, graph: str) -> Status | None:
@@ -80,37 +47,6 @@ def _from_run(args: argparse.Namespace, graph: str) -> Status | None:
             return None
         raise
     return status if isinstance(status, dict) else None
-
-
-def _from_state(state: Mapping[str, Any]) -> Status:
-    """As the handler `status` of the run puts it."""
-    found = {name.removeprefix("node:"): value for name, value in state.items() if name.startswith("node:")}
-    nodes = dict(sorted(found.items(), key=lambda item: (item[1].get("started", item[1].get("ended", 0)), item[0])))
-    waiting = [{"node": path, **node["waits"]} for path, node in nodes.items() if node.get("state") == "waiting"]
-    run = dict(state.get("run", {}))
-    if run.get("state") == "running" and waiting and not any(node.get("state") == "running" for node in nodes.values()):
-        run["state"] = "waiting"
-    return {"run": run, "nodes": nodes, "waiting": waiting, "spent": state.get("spent", {})}
-
-
-def _state(run: inspect.Invocation) -> str:
-    if run.status != "completed":
-        return "running"
-    if run.result == "success":
-        return "succeeded"
-    return "cancelled" if (run.failure or "").startswith(("[409]", "[499]")) else "failed"
-
-
-def _place(nodes: Status, invocation: inspect.Invocation, run: Status) -> Status:
-    """The node that an invocation in trouble belongs to: by the step that failed, else by its handler; else the run."""
-    step = (invocation.step or "").partition("#")[0]
-    paths = sorted(nodes, key=len, reverse=True)
-    by_step = [path for path in paths if step == path or step.startswith((f"{path}.", f"{path}["))]
-    by_handler = [
-        path for path in paths if invocation.handler == path.replace(".", "_").replace("[", "_").replace("]", "")
-    ]
-    found: Status = nodes[(by_step or by_handler)[0]] if by_step or by_handler else run
-    return found
 
 
 # ---------------------------------------------------------------- as text

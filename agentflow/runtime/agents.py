@@ -142,7 +142,8 @@ class _Conversation:
         number = self.handed[agent.name] = self.handed.get(agent.name, 0) + 1
         limit = agent.limits.handoffs
         if limit is not None and number > limit:
-            raise NodeError("limit", f"{agent.name} has handed over {limit} times (limits.handoffs)", node=self.run.path)
+            message = f"{agent.name} has handed over {limit} times (limits.handoffs)"
+            raise NodeError("limit", message, node=self.run.path)
         self.run.count_handoff()
 
     def _hear(self, text: str) -> None:

@@ -42,7 +42,8 @@ def workflow(graph: Graph, flow: Flow) -> restate.Workflow:
     async def run(ctx: restate.WorkflowContext, body: bytes) -> bytes:
         return await enter(graph, flow, ctx, body)
 
-    @service.handler(name="status", output_serde=BytesSerde())
+    # Whoever follows a run asks often; nobody looks at the journals of that.
+    @service.handler(name="status", output_serde=BytesSerde(), journal_retention=timedelta(0))
     async def show(ctx: restate.WorkflowSharedContext) -> bytes:
         return await status(graph, ctx)
 

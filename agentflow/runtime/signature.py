@@ -30,6 +30,7 @@ class Signature:
     context: str | None
     takes_key: bool
     takes_state: bool
+    optional: frozenset[str]  # parameters with a default
     adapter: pydantic.TypeAdapter[dict[str, Any]]
 
     @property
@@ -46,6 +47,9 @@ class Signature:
         try:
             return self.adapter.validate_python(dict(args))
         except pydantic.ValidationError as error:
+            given = {name: value for name, value in args.items() if value is not None or name not in self.optional}
+            if len(given) < len(args):  # null for an argument that takes none: its default
+                return self.bind(given)
             raise Mismatch(problems(error, dict(args))) from None
 
 
@@ -74,7 +78,8 @@ def signature_of(function: Callable[..., Any]) -> Signature:
     adapter = pydantic.TypeAdapter(arguments)
     schema = plain_schema(adapter.json_schema())
     _annotate(schema, told, defaults)
-    return Signature(_summary(text), schema, context, "idempotency_key" in names, "state" in names, adapter)
+    optional = frozenset(defaults)
+    return Signature(_summary(text), schema, context, "idempotency_key" in names, "state" in names, optional, adapter)
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:

@@ -1,31 +1,47 @@
-"""`status` of a workflow's run: what its state says, at any time and whatever the run is doing."""
+"""`status` of a workflow's run: what its state says, at any time, and what the engine adds where it can be asked."""
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 from typing import Any
 
 import restate
 from restate.exceptions import TerminalError
 
+from agentflow import runs
+from agentflow.admin import Admin
+from agentflow.client import Refused, Unreachable
+from agentflow.runtime import steps
 from agentflow.runtime.graph import Graph
+
+ADMIN = "AGENTFLOW_ADMIN"
 
 
 async def status(graph: Graph, ctx: restate.WorkflowSharedContext) -> bytes:
-    """`{run: {id, key, state, ...}, nodes: {path: {state, started, ended, error}}, waiting: [...], spent}`.
+    """`{run: {id, key, state, ...}, nodes: {path: {state, started, ended, attempts, error}}, waiting, spent}`.
 
-    Times are seconds since 1970. A key without a run is 404.
+    Times are seconds since 1970. A key without a run is 404. Attempts and last errors of what the engine is trying
+    again are there where AGENTFLOW_ADMIN names its admin address, as `agentflow serve` does.
     """
-    run: dict[str, Any] | None = await ctx.get("run")
-    if run is None:
+    told = runs.told_by({name: await ctx.get(name) for name in await ctx.state_keys()})
+    if not told["run"]:
         raise TerminalError(f"there is no run of {graph.name} with the key {ctx.key()!r}", status_code=404)
-    names = [name for name in await ctx.state_keys() if name.startswith("node:")]
-    found: dict[str, Any] = {name.removeprefix("node:"): await ctx.get(name) for name in names}
-    nodes = dict(sorted(found.items(), key=lambda item: (item[1].get("started", item[1].get("ended", 0)), item[0])))
-    waiting = [{"node": path, **node["waits"]} for path, node in nodes.items() if node["state"] == "waiting"]
-    if run["state"] == "running" and waiting and not any(node["state"] == "running" for node in nodes.values()):
-        run = {**run, "state": "waiting"}
-    spent: dict[str, Any] | None = await ctx.get("spent")
-    return json.dumps(
-        {"run": run, "nodes": nodes, "waiting": waiting, "spent": spent or {}}, ensure_ascii=False
-    ).encode()
+    if "ended" not in told["run"]:
+        key = ctx.key()
+        seen = await steps.journaled(ctx, "engine", lambda: asyncio.to_thread(_engine, graph.name, key))
+        if seen:
+            runs.add(told, seen["invocation"], seen["troubles"])
+    return json.dumps(told, ensure_ascii=False).encode()
+
+
+def _engine(graph: str, key: str) -> dict[str, Any]:
+    url = os.environ.get(ADMIN)
+    if not url:
+        return {}
+    try:
+        run = runs.find(Admin(url), graph, key)
+        return {} if run is None else {"invocation": run.id, "troubles": runs.troubles(Admin(url), run)}
+    except (Refused, Unreachable):
+        return {}

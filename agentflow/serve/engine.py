@@ -7,8 +7,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from agentflow.admin import Admin
 from agentflow.client import Refused, Unreachable, request
-from agentflow.serve.admin import Admin
 from agentflow.serve.child import Child
 from agentflow.serve.errors import ServeError
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from agentflow.admin import Admin, Deployment, text
 from agentflow.client import Refused
-from agentflow.serve.admin import Admin, Deployment, text
 from agentflow.serve.errors import ServeError
 from agentflow.serve.revisions import Revision, Store
 

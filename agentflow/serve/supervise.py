@@ -16,9 +16,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from agentflow.admin import Admin
 from agentflow.client import DEFAULT_INGRESS, Refused, Unreachable
 from agentflow.serve import ports
-from agentflow.serve.admin import Admin
 from agentflow.serve.child import Child
 from agentflow.serve.engine import Engine
 from agentflow.serve.errors import ServeError

@@ -17,8 +17,8 @@ from typing import TypeVar
 
 import pytest
 
+from agentflow.admin import Admin
 from agentflow.client import Ingress
-from agentflow.serve.admin import Admin
 
 T = TypeVar("T")
 LAUNCH = Path(__file__).with_name("launch.py")

@@ -26,6 +26,7 @@ from agentflow.serve.binary import find
 
 HOST = Path(__file__).with_name("host.py")
 PROJECT = Path(__file__).parents[2]
+EXAMPLES = PROJECT / "tools"
 DESK = Path(__file__).parent / "project" / "tools"
 
 MODELS = """
@@ -152,13 +153,15 @@ class Service:
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
     modules: dict[str, Built] = field(default_factory=dict)  # by graph
-    tools: Path = DESK
+    tools: tuple[Path, ...] = (DESK,)
 
     def __post_init__(self) -> None:
         self.port = free_port()
         self.root = self.folder / "project"
         self.root.mkdir(parents=True)
-        shutil.copytree(self.tools, self.root / "tools", ignore=shutil.ignore_patterns("__pycache__"))
+        for tools in self.tools:
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(tools, self.root / "tools", ignore=ignored, dirs_exist_ok=True)
         self.effects_file = self.folder / "effects.jsonl"
         self.ledger_file = self.folder / "ledger.jsonl"
         self.steps_file = self.folder / "steps.jsonl"

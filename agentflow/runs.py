@@ -1,12 +1,14 @@
-"""What the engine's own tables say of a run: its invocation and those that it called, with attempts and last errors."""
+"""A run as its state and the engine's own tables tell it: nodes, waits, attempts, last errors."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from agentflow.admin import Admin, Row, text
 from agentflow.client import idempotency_key
-from agentflow.serve.admin import Admin, Row, text
 from agentflow.types import Json
 
 COLUMNS = (
@@ -14,6 +16,11 @@ COLUMNS = (
     "retry_count, next_retry_at, last_failure, last_failure_related_command_name, created_at, completed_at, "
     "completion_result, completion_failure"
 )
+
+
+TROUBLED = ("backing-off", "paused")
+
+Status = dict[str, Any]  # run, nodes by path, waiting, spent; times are seconds since 1970
 
 
 @dataclass(frozen=True)
@@ -92,3 +99,67 @@ def first_line(failure: str) -> str:
     """An error without its traceback, which may hold what is nobody's business."""
     line = failure.strip().splitlines()[0] if failure.strip() else failure
     return line if len(line) <= 300 else line[:297] + "..."
+
+
+def status(admin: Admin, graph: str, key: str) -> Status | None:
+    """All that is known of a run, also while the service does not answer; None where there is no such run."""
+    run = find(admin, graph, key)
+    if run is None:
+        return None
+    told = told_by(state(admin, graph, key))
+    about = told["run"]
+    about.setdefault("graph", graph)
+    about.setdefault("key", run.key)
+    about.setdefault("state", _state(run))
+    if run.result == "failure":
+        about.setdefault("error", {"message": run.failure})
+    add(told, run.id, troubles(admin, run))
+    return told
+
+
+def told_by(state: Mapping[str, Any]) -> Status:
+    """What a run has written to its state. It waits when people are asked and nothing else is under way."""
+    found = {name.removeprefix("node:"): value for name, value in state.items() if name.startswith("node:")}
+    nodes = dict(sorted(found.items(), key=lambda item: (item[1].get("started", item[1].get("ended", 0)), item[0])))
+    waiting = [{"node": path, **node["waits"]} for path, node in nodes.items() if node.get("state") == "waiting"]
+    run = dict(state.get("run", {}))
+    if run.get("state") == "running" and waiting and not any(node.get("state") == "running" for node in nodes.values()):
+        run["state"] = "waiting"
+    return {"run": run, "nodes": nodes, "waiting": waiting, "spent": state.get("spent", {})}
+
+
+def troubles(admin: Admin, run: Invocation) -> list[dict[str, Any]]:
+    """What the engine tries again, or has paused, of a run and those that it called."""
+    return [
+        {
+            "step": invocation.step,
+            "handler": invocation.handler,
+            "attempts": invocation.attempts,
+            "last_error": invocation.failure,
+            "next_try": invocation.next_try,
+            "engine": invocation.status,
+        }
+        for invocation in (run, *called(admin, run))
+        if invocation.status in TROUBLED
+    ]
+
+
+def add(told: Status, invocation: str, found: Iterable[Mapping[str, Any]]) -> None:
+    """Puts troubles to the nodes that they belong to: by the step that failed, else by its handler; else to the run."""
+    told["run"]["invocation"] = invocation
+    paths = sorted(told["nodes"], key=len, reverse=True)
+    for trouble in found:
+        step = (trouble["step"] or "").partition("#")[0]
+        by_step = [path for path in paths if step == path or step.startswith(f"{path}.")]
+        by_handler = [path for path in paths if trouble["handler"] == path.replace(".", "__")]
+        places = by_step or by_handler
+        place = told["nodes"][places[0]] if places else told["run"]
+        place.update({name: value for name, value in trouble.items() if name not in ("step", "handler")})
+
+
+def _state(run: Invocation) -> str:
+    if run.status != "completed":
+        return "running"
+    if run.result == "success":
+        return "succeeded"
+    return "cancelled" if (run.failure or "").startswith(("[409]", "[499]")) else "failed"
