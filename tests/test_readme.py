@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -130,20 +131,17 @@ class Reader:
         self.server.expect(expected, where)
 
     def run(self, command: str, expected: list[str], where: str) -> None:
-        done = subprocess.run(
-            ["bash", "-c", f"(exit {self.exit_code}); {command}"],
-            cwd=self.folder,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=PATIENCE,
-        )
-        self.exit_code = done.returncode
-        lacking = missing(expected, done.stdout)
-        assert lacking is None, f"{where}: no line like {lacking!r} in:\n{done.stdout}"
-        assert expected or done.returncode == 0, f"{where}: exit code {done.returncode}\n{done.stdout}"
+        process = Process(f"bash -c '(exit {self.exit_code}); '{shlex.quote(command)}", self.folder, self.environment)
+        try:
+            self.exit_code = process.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.process.kill()
+            log = (self.folder / ".agentflow" / "service.log").read_text()[-3000:]
+            pytest.fail(f"{where}: still running after {PATIENCE:.0f} s:\n{process.printed}\nservice.log:\n{log}")
+        process.reader.join(5)
+        lacking = missing(expected, process.printed)
+        assert lacking is None, f"{where}: no line like {lacking!r} in:\n{process.printed}"
+        assert expected or self.exit_code == 0, f"{where}: exit code {self.exit_code}\n{process.printed}"
 
 
 def _free_ports() -> list[int]:
