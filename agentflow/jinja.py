@@ -7,7 +7,7 @@ Nothing is compiled, folded or called here.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NoReturn
 
 from jinja2 import Environment, TemplateSyntaxError, nodes
@@ -16,7 +16,7 @@ from jinja2.parser import Parser
 
 from agentflow import syntax
 from agentflow.filters import FILTERS, NAMES_A_TEST, TESTS, arguments_fit
-from agentflow.syntax import Expression, Part, SyntaxProblem
+from agentflow.syntax import Expression, Part, SyntaxProblem, start_of
 
 DEEPEST = 100  # nested expressions and blocks
 MOST_TOKENS = 20_000
@@ -43,32 +43,44 @@ class _Environment(Environment):
         return TokenStream(self._located(source, state), name, filename)
 
     def _located(self, source: str, state: str | None) -> Iterator[Token]:
-        position, depth, count, statement, kind = 0, 0, 0, False, ""
+        scan = _Scan(source)
         try:
-            for _, kind, text in self.lexer.tokeniter(source, None, None, state):
-                count += 1
-                if count > MOST_TOKENS:
-                    raise _too_complex(position)
-                found = source.find(text, position)
-                at = position if found < 0 else found
-                position = at + len(text)
-                if kind == "raw_begin":
-                    _refuse("{% raw %}", at, text, "write {{ '{{' }} for braces that are meant as such")
-                if statement and kind == "name" and text not in STATEMENTS:
-                    _refuse("{% " + text + " %}", at, text, "there is {% if %} and {% for %}")
-                statement = kind == "block_begin" or (statement and kind == "whitespace")
-                if kind == "operator":
-                    depth += (text in "([{") - (text in ")]}")
-                    if depth > BRACKETS:
-                        raise _too_complex(at)
-                yield from self.lexer.wrap(iter([(at, kind, text)]))
-            if kind == "comment_begin":
-                raise SyntaxProblem("template-syntax", "this comment has no end", position - 2, 2)
+            yield from self.lexer.wrap(scan.tokens(self.lexer.tokeniter(source, None, None, state)))
         except TemplateSyntaxError as error:
             # The lexer counts lines; what it could not read begins where the last token ended.
-            raise SyntaxProblem("template-syntax", _sentence(error.message), position) from None
+            raise SyntaxProblem("template-syntax", _sentence(error.message), scan.position) from None
         except (ValueError, SyntaxError, OverflowError):
-            raise SyntaxProblem("template-syntax", "a number that is too long", position) from None
+            raise SyntaxProblem("template-syntax", "a number that is too long", scan.position) from None
+
+
+class _Scan:
+    """Puts an offset to each token, and stops at the first that leads nowhere good."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.position = 0
+
+    def tokens(self, stream: Iterable[tuple[int, str, str]]) -> Iterator[tuple[int, str, str]]:
+        source, position, depth, statement, kind = self.source, 0, 0, False, ""
+        for count, (_, kind, text) in enumerate(stream):
+            if count > MOST_TOKENS:
+                raise _too_complex(position)
+            at = source.find(text, position)
+            if at < 0:
+                at = position
+            self.position = position = at + len(text)
+            if kind == "raw_begin":
+                _refuse("{% raw %}", at, text, "write {{ '{{' }} for braces that are meant as such")
+            if statement and kind == "name" and text not in STATEMENTS:
+                _refuse("{% " + text + " %}", at, text, "there is {% if %} and {% for %}")
+            statement = kind == "block_begin" or (statement and kind == "whitespace")
+            if kind == "operator":
+                depth += (text in "([{") - (text in ")]}")
+                if depth > BRACKETS:
+                    raise _too_complex(at)
+            yield at, kind, text
+        if kind == "comment_begin":
+            raise SyntaxProblem("template-syntax", "this comment has no end", position - 2, 2)
 
 
 ENVIRONMENT = _Environment(optimized=False, keep_trailing_newline=True, autoescape=False)
@@ -214,22 +226,25 @@ class _Reader:
             case nodes.Not():
                 return syntax.Not(self.expression(node.node), at)
             case nodes.And() | nodes.Or():
-                return syntax.Logic(node.operator, self.expression(node.left), self.expression(node.right), at)
+                left, right = self.expression(node.left), self.expression(node.right)
+                return syntax.Logic(node.operator, left, right, start_of(left))
             case nodes.Concat():
-                return syntax.Concat(tuple(map(self.expression, node.nodes)), at)
+                parts = tuple(map(self.expression, node.nodes))
+                return syntax.Concat(parts, start_of(parts[0]))
             case nodes.Compare():
                 rest = tuple((OPERATORS[operand.op], self.expression(operand.expr)) for operand in node.ops)
-                return syntax.Compare(self.expression(node.expr), rest, at)
+                first = self.expression(node.expr)
+                return syntax.Compare(first, rest, start_of(first))
             case nodes.CondExpr():
                 test, then = self.expression(node.test), self.expression(node.expr1)
-                return syntax.Inline(test, then, self.optional(node.expr2), at)
+                return syntax.Inline(test, then, self.optional(node.expr2), start_of(then))
             case nodes.Filter():
                 return self.filtered(node)
             case nodes.Test():
                 return self.tested(node)
             case nodes.BinExpr() if type(node) in ARITHMETIC:
                 left, right = self.expression(node.left), self.expression(node.right)
-                return syntax.Binary(ARITHMETIC[type(node)], left, right, at)
+                return syntax.Binary(ARITHMETIC[type(node)], left, right, start_of(left))
         return self.refused(node)
 
     def constant(self, node: nodes.Const) -> Expression:

@@ -1,7 +1,7 @@
 """Templates and expressions as trees of our own: what the compiler proves things about and the runtime evaluates.
 
-`parse_text`, `parse_value` and `parse_expression` are the only way to such a tree. Plain text and plain references
-(`{{ a.b.c }}`) are read here; everything else by `agentflow.jinja`, which is imported only when it is needed.
+`parse_text`, `parse_value` and `parse_expression` are the only way to such a tree. The everyday part of the language
+is read by `agentflow.quick`; everything else by `agentflow.jinja`, which is imported only when it is needed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ class SyntaxProblem(Exception):
         self.help = help
 
 
-# ---------------------------------------------------------------- expressions; `at` is an offset in the text
+# ---------------------------------------------------------------- expressions
+
+# `at` is an offset in the text: of the name, the bracket, the word `is`; of the first operand where there are several.
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,14 +208,7 @@ class Template:
 
 # ---------------------------------------------------------------- reading
 
-RESERVED = frozenset(
-    {"true", "false", "none", "True", "False", "None", "and", "or", "not", "in", "is", "if", "else", "elif", "for"}
-    | {"recursive"}
-)
 MARKS = re.compile(r"\{[{%#]")
-PATH = r"[A-Za-z][A-Za-z0-9_]*(?:\.[A-Za-z][A-Za-z0-9_]*)*"
-REFERENCE = re.compile(r"\{\{\s*(" + PATH + r")\s*\}\}")
-BARE = re.compile(r"\s*(" + PATH + r")\s*\Z")
 MOST = 1 << 20  # characters; a graph file is no longer
 
 
@@ -222,63 +217,33 @@ def parse_text(text: str) -> Template:
     """A template. Raises SyntaxProblem."""
     if not MARKS.search(text):
         return Template((Data(text),) if text else ())
-    return _plain(text) or _jinja_template(text)
+    from agentflow import quick
+
+    found = quick.template(_bounded(text))
+    if found is not None:
+        return found
+    from agentflow import jinja
+
+    return jinja.template(text)
 
 
 @lru_cache(maxsize=65536)
 def parse_expression(text: str) -> Expression:
     """An expression without braces. Raises SyntaxProblem."""
-    found = BARE.match(text)
-    if found and (path := _path(found.group(1), found.start(1))):
-        return path
+    from agentflow import quick
+
+    found = quick.expression(_bounded(text))
+    if found is not None:
+        return found
     from agentflow import jinja
 
-    return jinja.expression(_bounded(text))
+    return jinja.expression(text)
 
 
 def parse_value(text: str) -> Template | Expression:
     """A string of a value: an expression where it is exactly one `{{ }}`, else a template. Raises SyntaxProblem."""
     template = parse_text(text)
     return template.single or template
-
-
-def _plain(text: str) -> Template | None:
-    """The tree of a text whose every `{{ }}` is a plain reference; None where it takes the whole parser."""
-    parts: list[Part] = []
-    end = 0
-    for found in REFERENCE.finditer(text):
-        before = text[end : found.start()]
-        path = _path(found.group(1), found.start(1))
-        if path is None or before.endswith("{") or MARKS.search(before):
-            return None
-        if before:
-            parts.append(Data(before))
-        parts.append(Show(path))
-        end = found.end()
-    rest = text[end:]
-    if MARKS.search(rest):
-        return None
-    if rest:
-        parts.append(Data(rest))
-    return Template(tuple(parts))
-
-
-def _path(dotted: str, at: int) -> Expression | None:
-    first, *attrs = dotted.split(".")
-    if first in RESERVED:
-        return None
-    path: Expression = Name(first, at)
-    at += len(first) + 1
-    for attr in attrs:
-        path = Attr(path, attr, at)
-        at += len(attr) + 1
-    return path
-
-
-def _jinja_template(text: str) -> Template:
-    from agentflow import jinja
-
-    return jinja.template(_bounded(text))
 
 
 def _bounded(text: str) -> str:
@@ -317,6 +282,13 @@ def inner(of: Expression) -> Iterator[Expression]:
         case Tested(of=of, args=args):
             yield of
             yield from args
+
+
+def start_of(of: Expression) -> int:
+    """The offset of the first character that belongs to an expression, brackets around it left out."""
+    while isinstance(of, Attr | Item | Slice | Filtered | Tested):
+        of = of.of
+    return of.at
 
 
 def spelled(of: Expression) -> str:

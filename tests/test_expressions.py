@@ -53,15 +53,59 @@ def test_an_expression_has_no_braces() -> None:
     assert found(" a.b ", "expr") == [("a.b", 1)]
 
 
-def test_the_fast_path_and_the_parser_agree() -> None:
-    from agentflow import jinja
+def test_the_quick_reader_and_the_parser_agree() -> None:
+    from agentflow import jinja, quick
 
-    for text in ("{{ a }}", "x{{a.b}} {{ c.d.e }}\ny", "{{ a.if }}", "}{{ a }}}", "{{\n a\t}}", "é{{ a }}"):
-        assert syntax.parse_text(text) == jinja.template(text)
-    for text in ("a", "a.b.c", " a.b "):
-        assert syntax.parse_expression(text) == jinja.expression(text)
-    for text in ("{{ true }}", "{{{ a }}", "{{ a }}{% if a %}{% endif %}", "{{ a }}{#"):
-        assert syntax._plain(text) is None
+    templates = [
+        "{{ a }}",
+        "x{{a.b}} {{ c.d.e }}\ny",
+        "{{ a.if }}",
+        "}{{ a }}}",
+        "{{\n a\t}}",
+        "é{{ a }}",
+        "{{ true }}",
+    ]
+    templates += ["{ {{ 'é' ~ a[0].b }}", "a{{ 'x' if a else 'y' }}b{{ a | default(none) }}", "{{ '}}' }}"]
+    for text in templates:
+        assert quick.template(text) == jinja.template(text)
+    expressions = ["a", "a.b.c", " a.b ", 'a == "b" and (c is skipped or not d.e > 1.5)', "a not in [1, 2] or b in c"]
+    expressions += ["a if b else c if d else e", "a + b * c ~ d // 2 - 1", "a < b <= c != d", "not not a", "(a or b).c"]
+    expressions += [
+        "a is not none and b",
+        "a | first | upper",
+        "(a | default([]))[0]",
+        "a == b is none",
+        "a is defined",
+    ]
+    for text in expressions:
+        assert quick.expression(text) == jinja.expression(text)
+
+
+def test_the_quick_reader_gives_up_where_it_is_not_sure() -> None:
+    from agentflow import quick
+
+    for text in ("{{{ a }}", "{{ a }}{% if a %}{% endif %}", "{{ a }}{#", "{{- a }}", "{{ a -}}", "{{ a", "{{ a }} {{"):
+        assert quick.template(text) is None
+    for text in (
+        "a()",
+        "-a",
+        "a ** b",
+        "a._b",
+        "_a",
+        "a b",
+        "a.0",
+        "1.",
+        "01",
+        "'a' 'b'",
+        "'a\\'",
+        "a[1:]",
+        "{}",
+        "a |",
+        "",
+    ):
+        assert quick.expression(text) is None
+    for text in ("a is divisibleby 3", "a is in b", "a | map('upper')", "a | nope", "a | join(d=1)", "a }} b", "a, b"):
+        assert quick.expression(text) is None
 
 
 def test_a_single_expression_keeps_its_type() -> None:

@@ -31,6 +31,8 @@ NOTHING: Type = Union(())  # of no value at all: the elements of an empty list
 
 def resolved(type: Type, types: Mapping[str, Type]) -> Type:
     """The type itself, where it is a name; null is kept around it."""
+    if not isinstance(type, Named | Nullable):
+        return type
     seen: set[str] = set()
     while isinstance(type, Named) and type.name not in seen:
         seen.add(type.name)
@@ -43,18 +45,18 @@ def resolved(type: Type, types: Mapping[str, Type]) -> Type:
 
 def opaque(type: Type) -> bool:
     """Nothing is known of its values."""
-    return type == ANY or isinstance(type, JsonSchema | PythonType)
+    return type.name == "any" if isinstance(type, Primitive) else isinstance(type, JsonSchema | PythonType)
 
 
 def may_be_null(type: Type) -> bool:
     """As far as it is known: of `any` it is not."""
-    return isinstance(type, Nullable) or type == NULL
+    return type.name == "null" if isinstance(type, Primitive) else isinstance(type, Nullable)
 
 
 def without_null(type: Type) -> Type:
-    if type == NULL:
-        return NOTHING
-    return type.of if isinstance(type, Nullable) else type
+    if isinstance(type, Nullable):
+        return type.of
+    return NOTHING if isinstance(type, Primitive) and type.name == "null" else type
 
 
 def nullable(type: Type) -> Type:

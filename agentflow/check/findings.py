@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from agentflow.check.algebra import described
 from agentflow.diagnostics import choices_help, quoted
-from agentflow.syntax import Attr, Const, Expression, Item, Name, spelled
+from agentflow.syntax import Attr, Const, Expression, Item, Name, spelled, start_of
 from agentflow.types import STRING, Type
 
 
@@ -32,7 +32,7 @@ def extent(of: Expression) -> tuple[int, int]:
         case Item(of=inside, at=at):
             start, _ = extent(inside)
             return start, max(at + 1 - start, 1)
-    return of.at, 1
+    return start_of(of), 1
 
 
 def root(of: Expression) -> str | None:

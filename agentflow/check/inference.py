@@ -114,7 +114,7 @@ class Inference:
         if element is None:
             self._find(lambda: findings.not_usable(loop.over, self.of(loop.over, known, True), "a list"))
             element = ANY
-        bound: dict[str, Type] = {name: ANY for name in loop.targets}
+        bound: dict[str, Type] = dict.fromkeys(loop.targets, ANY)
         if len(loop.targets) == 1:
             bound[loop.targets[0]] = element
         inside = known.binding(bound)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agentflow import syntax
+from agentflow.check import findings
 from agentflow.check.algebra import may_be_null, misfit, nullable, opaque, resolved, without_null
 from agentflow.check.findings import Finding
 from agentflow.check.inference import Inference, Known
@@ -32,8 +33,8 @@ def _unreadable(analysis: Analysis, leaf: Leaf) -> Diagnostic:
 
 
 def _inferred(typed: Typed, text: Text, leaf: Leaf) -> Iterator[Diagnostic]:
-    findings: list[Finding] = []
-    inference = Inference(typed.names(text.scope), findings.append)
+    found: list[Finding] = []
+    inference = Inference(typed.names(text.scope), found.append)
     known = Known(_facts(typed, text))
     if isinstance(leaf.tree, syntax.Template):
         inference.text(leaf.tree, known)
@@ -41,8 +42,8 @@ def _inferred(typed: Typed, text: Text, leaf: Leaf) -> Iterator[Diagnostic]:
         type = inference.of(leaf.tree, known)
         if text.template.form == "value":
             expected = _expected(text.template.expected, leaf.path[len(text.template.path) :], typed)
-            findings += _handed_over(typed, text, leaf, leaf.tree, type, expected)
-    for finding in dict.fromkeys(findings):
+            found += _handed_over(typed, text, leaf, leaf.tree, type, expected)
+    for finding in dict.fromkeys(found):
         yield _diagnostic(typed, text, leaf, finding)
 
 
@@ -71,8 +72,6 @@ def _handed_over(
     typed: Typed, text: Text, leaf: Leaf, tree: syntax.Expression, type: Type, expected: Type
 ) -> Iterator[Finding]:
     """A value that keeps its type, where a type is expected."""
-    from agentflow.check import findings
-
     if opaque(expected):
         return
     name = quoted(leaf.path[-1]) if leaf.path and isinstance(leaf.path[-1], str) else "what it is given to"
