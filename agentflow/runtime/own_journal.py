@@ -38,6 +38,8 @@ async def call_with_context(run: Run, tool: Tool, args: Mapping[str, Json]) -> J
     try:
         value = steps.to_json(await tool.function(**arguments, **{context: invocation.ctx}))
         json.dumps(value)
+    except steps.EXITS as error:
+        raise steps.exited(error) from None
     except (ToolError, TerminalError) as error:
         code = error.status_code if isinstance(error, TerminalError) else 500
         if entry is not None and entry.on == "attempted":

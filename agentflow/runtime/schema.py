@@ -42,7 +42,12 @@ class Type(pydantic.BaseModel):
     """The base of a graph's generated object types: strict, and extra fields are refused."""
 
     model_config = pydantic.ConfigDict(
-        extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=(), serialize_by_alias=True
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        protected_namespaces=(),
+        serialize_by_alias=True,
+        validate_default=True,  # the fields that a default leaves out get theirs
     )
 
 
@@ -199,17 +204,27 @@ def adapted(hint: Any) -> Any:
 
 def _typed_dict(hint: Any) -> Any:
     hints = typing_extensions.get_type_hints(hint, include_extras=True)
-    required = hint.__required_keys__
     fields = {
-        name: adapted(field) if name in required else typing_extensions.NotRequired[adapted(field)]
-        for name, field in ((name, _unmarked(field)) for name, field in hints.items())
+        name: adapted(_unmarked(field))
+        if _is_required(name, field, hint)
+        else typing_extensions.NotRequired[adapted(_unmarked(field))]
+        for name, field in hints.items()
     }
     return typing_extensions.TypedDict(hint.__name__, fields)  # type: ignore[operator]  # made from the user's class
 
 
+_REQUIRED = (typing.Required, typing_extensions.Required)
+_NOT_REQUIRED = (typing.NotRequired, typing_extensions.NotRequired)
+
+
+def _is_required(name: str, hint: Any, owner: Any) -> bool:
+    """The class itself misses marks in annotations that are kept as text."""
+    origin = get_origin(hint)
+    return origin in _REQUIRED or (origin not in _NOT_REQUIRED and name in owner.__required_keys__)
+
+
 def _unmarked(hint: Any) -> Any:
-    marks = (typing.Required, typing.NotRequired, typing_extensions.Required, typing_extensions.NotRequired)
-    return get_args(hint)[0] if get_origin(hint) in marks else hint
+    return get_args(hint)[0] if get_origin(hint) in (*_REQUIRED, *_NOT_REQUIRED) else hint
 
 
 _DROPPED = {"title", "pattern", "maxLength", "minLength", "uniqueItems", "discriminator", "exclusiveMinimum"}

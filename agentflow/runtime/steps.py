@@ -82,17 +82,19 @@ def describe(error: BaseException) -> str:
 def to_json(value: object) -> Json:
     """`value` as JSON; dataclasses, pydantic models, enumerations and dates become what they look like.
 
-    Raises ValueError for what is not JSON, NaN, or too large.
+    Raises ValueError for what is not JSON, NaN, half a character, or too large.
     """
     try:
         plain = to_jsonable_python(value, inf_nan_mode="constants")
-        size = len(json.dumps(plain, allow_nan=False))
-    except PydanticSerializationError as error:
+        text = json.dumps(plain, allow_nan=False)
+        if "\\ud" in text:
+            json.dumps(plain, ensure_ascii=False).encode()
+    except (PydanticSerializationError, UnicodeError) as error:
         raise ValueError(f"is not JSON: {error}") from None
     except ValueError:
         raise ValueError("is not JSON: it contains NaN or an infinity") from None
-    if size > LARGEST:
-        raise ValueError(f"is {size} bytes as JSON; at most {LARGEST} can be kept")
+    if len(text) > LARGEST:
+        raise ValueError(f"is {len(text)} bytes as JSON; at most {LARGEST} can be kept")
     result: Json = plain
     return result
 
@@ -111,6 +113,21 @@ def success(value: object, tries: int, last: BaseException | None) -> Outcome:
     return {"value": value, "at": time.time(), "tries": tries, **about}
 
 
+EXITS = (SystemExit, KeyboardInterrupt)
+
+
+def exited(error: BaseException) -> RuntimeError:
+    """A function that wants to end the process has failed like any other: the process is everybody's."""
+    return RuntimeError(f"it raised {type(error).__name__}{f': {error}' if str(error) else ''}")
+
+
+def _in_thread(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
+    try:
+        return function(**arguments)
+    except (*EXITS, StopIteration) as error:  # asyncio's futures take none of these
+        raise exited(error) from None
+
+
 async def call(tool: Tool, args: Mapping[str, Json], key: str) -> Json:
     """Calls the tool's function once, in a thread where it is not async."""
     try:
@@ -118,9 +135,12 @@ async def call(tool: Tool, args: Mapping[str, Json], key: str) -> Json:
     except Mismatch as mismatch:
         raise NodeError("tool", f"{tool.name}: the arguments do not fit: {mismatch}", code=400) from None
     if inspect.iscoroutinefunction(tool.function):
-        result = await tool.function(**arguments)
+        try:
+            result = await tool.function(**arguments)
+        except EXITS as error:
+            raise exited(error) from None
     else:
-        result = await asyncio.to_thread(tool.function, **arguments)
+        result = await asyncio.to_thread(_in_thread, tool.function, arguments)
     try:
         return to_json(result)
     except ValueError as error:  # stays so, however often it is tried
@@ -135,6 +155,8 @@ async def _bounded(make: Callable[[], Awaitable[Any]], timeout: str | None, stop
     try:
         seconds = None if timeout is None else milliseconds(timeout) / 1000
         await asyncio.wait({work, stop.cut}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if work.cancelled():  # by itself: nobody else has had the time
+            raise RuntimeError("it was cancelled from within")
         if work.done():
             return work.result()
         if stop.cut.done():

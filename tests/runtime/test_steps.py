@@ -130,3 +130,41 @@ def test_a_tool_error_is_told() -> None:
 
     failed = asyncio.run(main())["failed"]
     assert (failed["told"], failed["message"]) == (True, "no such claim")
+
+
+async def _exits() -> Any:
+    raise SystemExit(3)
+
+
+def _exits_in_thread() -> Any:
+    raise SystemExit("enough")
+
+
+def _runs_dry() -> Any:
+    return next(iter([]))
+
+
+async def _cancels() -> Any:
+    raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize("function", [_exits, _exits_in_thread, _runs_dry, _cancels])
+def test_a_function_cannot_end_the_process_that_runs_it(function: Callable[[], Any]) -> None:
+    async def tried() -> steps.Outcome:
+        step = steps.tool_step(Tool("tool", function), {}, "key", ONCE, steps.Stop())
+        return await asyncio.wait_for(step, 5)
+
+    assert "RuntimeError" in asyncio.run(tried())["failed"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("result", "why"),
+    [(float("nan"), "NaN"), ("a\ud800b", "surrogates"), (b"\xff", "utf-8"), (object(), "unknown type")],
+)
+def test_a_result_that_is_not_json_says_why(result: object, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        steps.to_json(result)
+
+
+def test_a_pair_of_surrogates_is_one_character() -> None:
+    assert steps.to_json({"a": "😀"}) == {"a": "😀"}
