@@ -20,6 +20,7 @@ SHARED = {
     "agentflow.filters",
     "agentflow.jinja",
     "agentflow.journal",
+    "agentflow.quick",
     "agentflow.scalars",
     "agentflow.source",
     "agentflow.syntax",
