@@ -2,10 +2,11 @@
 
 from pydantic import Field
 
-from agentflow.runtime.approvals import Escalation, Notify, approvals
+from agentflow.runtime.approvals import Escalation, Notify
 from agentflow.runtime.entry import own_invocations, service, workflow
 from agentflow.runtime.flights import Flight
 from agentflow.runtime.flow import Run
+from agentflow.runtime.gates import approvals
 from agentflow.runtime.graph import (
     Agent,
     Graph,

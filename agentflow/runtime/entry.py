@@ -25,9 +25,8 @@ from agentflow.runtime.graph import Graph, Node
 from agentflow.runtime.invocation import Invocation, Spent
 from agentflow.runtime.replies import replies_for
 from agentflow.runtime.report import Report
+from agentflow.runtime.times import RETENTION, rfc3339
 from agentflow.types import Json
-
-RETENTION = timedelta(days=7)  # how long a finished run's key, result and status are kept
 
 Flow = Callable[[Run], Awaitable[Json]]
 
@@ -126,7 +125,7 @@ class _Owner:
         run: dict[str, Json] = {
             "id": f"{self.ctx.request().id.removeprefix('inv_')}.{int(started * 1000):x}",
             "graph": self.graph.name,
-            "started": _rfc3339(started),
+            "started": rfc3339(started),
             **({} if key is None else {"key": key}),
         }
         invocation = Invocation(self.ctx, self.graph, run, Report(), started, replies=replies_for(self.graph))
@@ -241,12 +240,6 @@ def _encode(value: Json) -> bytes:
         return json.dumps(steps.to_json(value), separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
     except ValueError as error:
         raise NodeError("output", f"the output {error}") from None
-
-
-def _rfc3339(seconds: float) -> str:
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 __all__ = ["own_invocations", "service", "workflow"]

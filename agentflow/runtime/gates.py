@@ -1,0 +1,238 @@
+"""Gates: people decide, the clock decides, or the run withdraws the question; one of them wins.
+
+Each gate is an invocation of `<graph>.approvals` of its own, under the key `<run key>/<node path>`:
+`ask` is private and waits, `decide` is public and refuses whatever must not count. Both meet in one
+durable promise, of which the engine keeps the first resolution. The gate's state, under `gate`, is
+what `agentflow approvals` lists.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import time
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import restate
+from restate.exceptions import TerminalError
+from restate.serde import BytesSerde
+
+from agentflow.runtime import steps, templates, tokens
+from agentflow.runtime.errors import TemplateError
+from agentflow.runtime.graph import Graph, milliseconds
+from agentflow.runtime.times import RETENTION, rfc3339
+from agentflow.types import Json
+
+
+def approvals(graph: Graph) -> restate.Workflow:
+    """The service of a graph's gates. It has no revision: gates of old runs are answered by the newest."""
+    service = restate.Workflow(f"{graph.name}.approvals")
+
+    @service.main(
+        name="ask",
+        input_serde=BytesSerde(),
+        output_serde=BytesSerde(),
+        ingress_private=True,
+        workflow_retention=RETENTION,
+    )
+    async def ask_people(ctx: restate.WorkflowContext, body: bytes) -> bytes:
+        return json.dumps(await _Gate(graph, ctx, json.loads(body)).decision()).encode()
+
+    @service.handler(name="decide", input_serde=BytesSerde(), output_serde=BytesSerde())
+    async def decide(ctx: restate.WorkflowSharedContext, body: bytes) -> bytes:
+        return json.dumps(await _decide(ctx, body), ensure_ascii=False).encode()
+
+    return service
+
+
+class _Gate:
+    """The waiting side."""
+
+    def __init__(self, graph: Graph, ctx: restate.WorkflowContext, gate: dict[str, Any]) -> None:
+        self.graph = graph
+        self.ctx = ctx
+        self.gate = gate
+        self.state: dict[str, Any] = {
+            **{name: gate[name] for name in ("id", "graph", "key", "run", "node", "message", "arguments", "form")},
+            "state": "open",
+            "approvers": [],
+        }
+        self.now = 0.0
+
+    async def decision(self) -> dict[str, Any]:
+        promise = self.ctx.promise("decision", type_hint=dict)
+        opened = steps.journaled(self.ctx, "open", _clock)
+        try:
+            self.now = (await opened)["at"]
+            self.state["opened"] = rfc3339(self.now)
+            expired = await self._ask_all(promise.value())
+        except TerminalError:  # the run was cancelled, or lost a race
+            given = await self._resolve(promise, "withdrawn")
+        else:
+            given = await self._resolve(promise, "expired") if expired else await promise.value()
+        self.state.update(state=given["outcome"], by=given["by"], at=given["at"])
+        self.ctx.set("gate", self.state)
+        moment = max(self.now, datetime.fromisoformat(given["at"]).timestamp()) if given["at"] else self.now
+        return {**given, "now": moment}
+
+    async def _ask_all(self, decision: restate.RestateDurableFuture[Any]) -> bool:
+        """Asks stage by stage. True when the last one's time is up; False once there is a decision."""
+        stages = self.gate["stages"]
+        limits = [stage["timeout"] and milliseconds(stage["timeout"]) / 1000 for stage in stages]
+        closes = self.now
+        last = None if None in limits else self.now + sum(limits)
+        for stage, limit in zip(stages, limits, strict=True):
+            self.state["approvers"] = list(dict.fromkeys([*self.state["approvers"], *stage["to"]]))
+            timers = []
+            if limit is not None:
+                closes += limit
+                timers = [self.ctx.sleep(timedelta(seconds=limit))]
+                self.state["deadline"] = rfc3339(closes)
+            self.state["closes"] = None if last is None else rfc3339(last)
+            self.ctx.set("gate", self.state)
+            if await self._wait(decision, timers, [self._tell(person) for person in stage["to"]]):
+                return False
+            self.now = closes
+        return True
+
+    async def _wait(self, decision: Any, timers: list[Any], notices: list[Any]) -> bool:
+        """True once there is a decision, False when the timer has fired; the notices go out meanwhile."""
+        notices = [notice for notice in notices if notice is not None]
+        while True:
+            done, _ = await restate.wait_completed(decision, *timers, *notices)
+            for notice in [notice for notice in notices if notice in done]:
+                notices.remove(notice)
+                outcome = await notice
+                if "failed" in outcome:
+                    self.state.setdefault("not_notified", []).append(outcome["failed"]["message"])
+                    self.ctx.set("gate", self.state)
+            if decision in done:
+                return True
+            if timers and timers[0] in done:
+                return False
+
+    def _tell(self, person: str) -> restate.RestateDurableFuture[Any] | None:
+        """Starts telling a person. The link is made inside the step, so that its token is never journaled."""
+        notify = self.gate.get("notify")
+        if notify is None:
+            return None
+        gate = self.gate
+        stop = steps.Stop()
+
+        async def tell() -> steps.Outcome:
+            tool = self.graph.tools.get(notify["tool"])
+            if tool is None:
+                return steps.failure("tool", f"this revision has no tool {notify['tool']!r}")
+            scope = {
+                **notify["scope"],
+                "approver": person,
+                "link": tokens.link(gate["id"], gate["run"], person),
+                "message": gate["message"],
+                "__outcomes__": {},
+            }
+            try:
+                args = templates.value(notify["args"], scope)
+            except TemplateError as error:
+                return steps.failure("tool", str(error))
+            assert isinstance(args, dict)
+            outcome = await steps.tool_step(tool, args, f"{gate['run']}:{gate['node']}:{person}", tool.retry, stop)
+            outcome.pop("value", None)  # what it returns is nobody's, and might hold the link
+            return outcome
+
+        return steps.journaled(self.ctx, f"tell {person}", tell)
+
+    async def _resolve(self, promise: restate.context.DurablePromise[Any], outcome: str) -> dict[str, Any]:
+        """Resolves the promise unless somebody was faster, and returns how it was resolved."""
+        at = rfc3339(self.now) if outcome == "expired" else None
+        mine = {"outcome": outcome, "by": None, "at": at, "comment": None, "form": None}
+        try:
+            await promise.resolve(mine)
+        except TerminalError:
+            return await promise.peek() or mine
+        return mine
+
+
+async def _clock() -> steps.Outcome:
+    return {"at": time.time()}
+
+
+async def _decide(ctx: restate.WorkflowSharedContext, body: bytes) -> dict[str, Any]:
+    """The deciding side. Refuses with 400, 401, 404, 409 or 410, and then has changed nothing."""
+    gate: dict[str, Any] | None = await ctx.get("gate")
+    if gate is None:
+        raise TerminalError(f"no approval {ctx.key()!r} is open", status_code=404)
+    given = _read(body)
+    checked = await steps.journaled(ctx, "check", lambda: _check(gate, given))
+    if checked["by"] is None:
+        raise TerminalError("the token is not one of this approval's approvers", status_code=401)
+    if gate["state"] != "open":
+        raise _too_late(gate["state"], gate["by"], gate["at"])
+    if gate.get("closes") and checked["at"] >= datetime.fromisoformat(gate["closes"]).timestamp():
+        raise _too_late("expired", None, gate["closes"])
+    form = given.get("form")
+    if given["decision"] == "approve" and gate["form"] is not None:
+        problem = _mismatch(gate["form"], form)
+        if problem is not None:
+            raise TerminalError(f"the form does not fit: {problem}", status_code=400)
+    elif form is not None and gate["form"] is None:
+        raise TerminalError("this approval has no form", status_code=400)
+    decision = {
+        "outcome": "approved" if given["decision"] == "approve" else "rejected",
+        "by": checked["by"],
+        "at": rfc3339(checked["at"]),
+        "comment": given.get("comment"),
+        "form": form if given["decision"] == "approve" else None,
+    }
+    promise = ctx.promise("decision", type_hint=dict)
+    try:
+        await promise.resolve(decision)
+    except TerminalError:
+        first = await promise.peek()
+        if first is None:
+            raise
+        raise _too_late(first["outcome"], first["by"], first["at"]) from None
+    return {"id": gate["id"], **decision}
+
+
+def _mismatch(wanted: dict[str, Json], form: Json) -> str | None:
+    """Where and why a form does not fit its JSON Schema, or None."""
+    from jsonschema import Draft202012Validator
+
+    error = next(Draft202012Validator(wanted).iter_errors(form), None)
+    return None if error is None else f"at {error.json_path}: {error.message}"
+
+
+def _read(body: bytes) -> dict[str, Any]:
+    try:
+        given = json.loads(body)
+    except ValueError:
+        given = None
+    if not isinstance(given, dict) or given.get("decision") not in ("approve", "reject"):
+        raise TerminalError(
+            'a decision is {"decision": "approve" or "reject", "by": ..., "comment": ..., "form": ..., "token": ...}',
+            status_code=400,
+        )
+    for name in ("by", "comment", "token"):
+        if not isinstance(given.get(name), str | None):
+            raise TerminalError(f"{name} must be text", status_code=400)
+    return given
+
+
+async def _check(gate: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Who decides, as the token proves it; without a key, as they say. Environment and clock are read here only."""
+    if not tokens.required():
+        return {"by": given.get("by") or "somebody", "at": time.time()}
+    for person in gate["approvers"]:
+        if hmac.compare_digest(tokens.token(gate["id"], gate["run"], person), given.get("token") or ""):
+            return {"by": person, "at": time.time()}
+    return {"by": None, "at": time.time()}
+
+
+def _too_late(outcome: str, by: str | None, at: str | None) -> TerminalError:
+    if outcome in ("approved", "rejected"):
+        return TerminalError(f"already {outcome} by {by} at {at}", status_code=409)
+    if outcome == "expired":
+        return TerminalError(f"too late: it expired at {at}", status_code=410)
+    return TerminalError("the run no longer waits for this approval", status_code=410)
