@@ -154,16 +154,24 @@ def _refused(constant: str) -> Json:
 
 def problems(error: pydantic.ValidationError, data: Json) -> list[str]:
     """One line a problem: where it is, as a JSON path, what is wrong and what would be right."""
-    lines = [_line(detail, data) for detail in error.errors(include_url=False, include_context=False)]
+    details = error.errors(include_url=False, include_context=False)
+    places = [_path(detail["loc"], data, detail["type"]) for detail in details]
+    numbers = {path for path, detail in zip(places, details, strict=True) if detail["type"].startswith("float_")}
+    lines = [
+        _line(detail, path)
+        for path, detail in zip(places, details, strict=True)
+        if path not in numbers or not detail["type"].startswith("int_")  # a number is an integer or a float
+    ]
     return list(dict.fromkeys(lines))[:20]
 
 
-def _line(detail: ErrorDetails, data: Json) -> str:
-    path = _path(detail["loc"], data, detail["type"])
+def _line(detail: ErrorDetails, path: str) -> str:
     if detail["type"] == "extra_forbidden":
         return f"at {path}: there is no such field"
     if detail["type"] == "missing":
         return f"at {path}: missing"
+    if detail["type"] == "json_schema":
+        return f"at {path}{detail['msg'].removeprefix('at $')}"
     message = detail["msg"][:1].lower() + detail["msg"][1:]
     given = json.dumps(detail["input"], ensure_ascii=False, default=str)
     return f"at {path}: {message}, not {given if len(given) <= 80 else given[:77] + '...'}"

@@ -12,7 +12,7 @@ import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import pydantic
 import typing_extensions
@@ -96,8 +96,11 @@ def _is_context(hint: Any) -> bool:
 
 
 def _lax(hint: Any) -> Any:
-    """Arguments are coerced, so a plain float will do where an answer must keep its number as given."""
-    return hint if hint is float else adapted(hint)
+    """Arguments are coerced where nothing is lost; a whole number is a float to Python, and stays as it was given."""
+    return _FLOAT if hint is float else adapted(hint)
+
+
+_FLOAT = Annotated[int | float, pydantic.WithJsonSchema({"type": "number"})]
 
 
 def _annotate(schema: dict[str, Json], told: Mapping[str, str], defaults: Mapping[str, Any]) -> None:

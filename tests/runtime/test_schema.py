@@ -129,6 +129,11 @@ def test_arguments_are_coerced_where_nothing_is_lost() -> None:
 
     assert signature_of(tool).bind({"count": 3.0, "price": 2}) == {"count": 3, "price": 2.0}
     assert signature_of(tool).bind({"count": "3", "price": 2})["count"] == 3
+    assert repr(signature_of(tool).bind({"count": 3, "price": 2})["price"]) == "2"
+    assert repr(signature_of(tool).bind({"count": 3, "price": 2.0})["price"]) == "2.0"
+    with pytest.raises(Mismatch) as raised:
+        signature_of(tool).bind({"count": 3, "price": "much"})
+    assert len(raised.value.problems) == 1
     with pytest.raises(Mismatch):
         signature_of(tool).bind({"count": 3.5, "price": 2})
 
