@@ -207,6 +207,7 @@ def test_ci_runs_the_readmes_test_command() -> None:
 
 def test_the_readmes_links_lead_somewhere() -> None:
     for document in (README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))):
-        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8")):
+        text = document.read_text(encoding="utf-8")
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text) + re.findall(r'src="([^"]+)"', text):
             if "://" not in target:
                 assert (document.parent / target).exists(), f"{document.name}: {target}"
