@@ -1,7 +1,7 @@
 """The stand: one engine at a time, at inactivity 0 (it suspends at every wait, so all is replayed) and at one minute.
 
 A test module says what it needs: GRAPHS, the texts or files of its graphs, REPLIES, the texts of their offline replies
-by graph, TOOLS, a folder in place of the desk's, and ENVIRONMENT. The graphs are compiled and served by one process.
+by graph, and ENVIRONMENT. Tools are the desk's and the examples'. The graphs are compiled and served by one process.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from harness import DESK, Engine, Service, Zygote  # noqa: E402 - found by the line above
+from harness import DESK, EXAMPLES, Engine, Service, Zygote  # noqa: E402 - found by the line above
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -58,7 +58,7 @@ def stand(
         zygote,
         tmp_path_factory.mktemp(request.module.__name__.rpartition(".")[2]),
         dict(getattr(request.module, "ENVIRONMENT", {})),
-        tools=getattr(request.module, "TOOLS", DESK),
+        tools=(EXAMPLES, DESK),
     )
     replies = getattr(request.module, "REPLIES", {})
     for source in request.module.GRAPHS:

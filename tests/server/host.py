@@ -20,6 +20,7 @@ import random
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,8 @@ def main() -> None:
         if pid == 0:
             try:
                 child(json.loads(line))
+            except BaseException:
+                traceback.print_exc()
             finally:
                 sys.stderr.flush()
                 os._exit(1)

@@ -12,7 +12,6 @@ from agentflow import cli
 from agentflow.client import Refused
 
 GRAPHS = [PROJECT / "graphs" / f"{name}.yaml" for name in ("weather", "support", "trip", "claim")]
-TOOLS = PROJECT / "tools"
 ENVIRONMENT = {"AGENTFLOW_TEST_JITTER": "0.1"}
 
 
