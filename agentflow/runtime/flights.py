@@ -96,9 +96,21 @@ class CallFlight(Flight):
                 kind, error.message, code=499 if kind == "cancelled" else error.status_code, node=node
             ) from None
         self._merge(result)
+        self._check_spent()
         self.outcome = result.get("outcome")
         value: Json = result["value"]
         return value
+
+    def _check_spent(self) -> None:
+        """Nodes that run side by side each count on their own: here it shows what they have spent together."""
+        spent, limits = self.run.invocation.spent, self.run.invocation.graph.limits
+        for name, made, bound in (
+            ("model_calls", spent.model_calls, limits.model_calls),
+            ("handoffs", spent.handoffs, limits.handoffs),
+        ):
+            if bound is not None and made > bound:
+                message = f"the run has made {made} {name.replace('_', ' ')}: more than {bound} (limits.{name})"
+                raise NodeError("limit", message, node=self.run.path)
 
     def _merge(self, result: dict[str, Any]) -> None:
         invocation = self.run.invocation

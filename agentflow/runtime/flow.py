@@ -94,6 +94,11 @@ class Run:
                 raise
             limit = f"{agent.name} took longer than {agent.limits.time} (limits.time)"
             raise NodeError("limit", limit, code=504, node=self.path) from None
+        except TemplateError as problem:  # of an instruction
+            raise NodeError("fail", str(problem), node=self.path) from None
+        except NodeError as error:
+            error.node = error.node or self.path
+            raise
         finally:
             if alarm is not None:
                 self.invocation.alarms.remove(alarm)
