@@ -11,8 +11,10 @@ import re
 
 from agentflow.filters import FILTERS, NAMES_A_TEST, TESTS, arguments_fit
 from agentflow.syntax import (
+    MARKS,
     Attr,
     Binary,
+    Branch,
     Compare,
     Concat,
     Const,
@@ -33,18 +35,21 @@ from agentflow.syntax import (
 )
 
 MOST_TOKENS = 90  # so that no tree is deeper than Jinja's reader allows
+DEEPEST_BRANCH = 5
 _TOKEN = re.compile(
     r"""\s*(?:
     (?P<name>[A-Za-z][A-Za-z0-9_]*)
     | (?P<text>'[^'\\\r\n]*'|"[^"\\\r\n]*")
     | (?P<float>[0-9]{1,9}\.[0-9]{1,9}(?![\w.]))
     | (?P<int>(?:0|[1-9][0-9]{0,15})(?![\w.]))
-    | (?P<end>\}\})
+    | (?P<end>\}\}|%\})
     | (?P<op>==|!=|<=|>=|//|[<>+\-*/%~()\[\],|.])
     )""",
     re.VERBOSE | re.ASCII,
 )
 _REFERENCE = re.compile(r"\{\{\s*([A-Za-z][A-Za-z0-9_]*(?:\.[A-Za-z][A-Za-z0-9_]*)*)\s*\}\}", re.ASCII)
+_STATEMENT = re.compile(r"\{%\s*(if|elif|else|endif)\b", re.ASCII)
+_STATEMENT_END = re.compile(r"\s*%\}", re.ASCII)
 _NOT_SPACE = re.compile(r"\S")
 _CONSTANTS = {"true": True, "True": True, "false": False, "False": False, "none": None, "None": None}
 _KEYWORDS = frozenset({"and", "or", "not", "in", "is", "if", "else", "elif", "for", "recursive"})
@@ -61,40 +66,80 @@ def expression(text: str) -> Expression | None:
     try:
         reader = _Reader(text, 0)
         found = reader.inline()
-        return found if reader.kind == "" and not reader.ended else None
+        return found if reader.kind == "" else None
     except _GiveUp:
         return None
 
 
 def template(text: str) -> Template | None:
+    try:
+        parts, word, _ = _parts(text, 0, 0)
+    except _GiveUp:
+        return None
+    return None if word else Template(parts)
+
+
+def _parts(text: str, position: int, depth: int) -> tuple[tuple[Part, ...], str, int]:
+    """What stands before the end, or before an `elif`, `else` or `endif`: that word too, and the place behind it."""
     parts: list[Part] = []
-    position = 0
-    while True:
-        begin = text.find("{", position)
-        while begin >= 0 and text[begin : begin + 2] not in ("{{", "{%", "{#"):
-            begin = text.find("{", begin + 1)
-        if begin < 0:
-            break
-        if text[begin + 1] != "{":
-            return None
+    while (mark := MARKS.search(text, position)) is not None:
+        begin = mark.start()
         if begin > position:
             parts.append(Data(text[position:begin]))
-        plain = _REFERENCE.match(text, begin)
-        if plain is not None and (path := _path(plain[1], plain.start(1))) is not None:
-            parts.append(Show(path))
-            position = plain.end()
+        if text[begin + 1] == "{":
+            shown, position = _shown(text, begin)
+            parts.append(Show(shown))
             continue
-        try:
-            reader = _Reader(text, begin + 2)
-            parts.append(Show(reader.inline()))
-        except _GiveUp:
-            return None
-        if not reader.ended:
-            return None
-        position = reader.position
+        statement = _STATEMENT.match(text, begin)
+        if statement is None:
+            raise _GiveUp
+        if statement[1] != "if":
+            return tuple(parts), statement[1], statement.end()
+        branch, position = _branch(text, statement.end(), depth + 1)
+        parts.append(branch)
     if position < len(text):
         parts.append(Data(text[position:]))
-    return Template(tuple(parts))
+    return tuple(parts), "", len(text)
+
+
+def _shown(text: str, begin: int) -> tuple[Expression, int]:
+    """`{{ expression }}`, and the place behind it."""
+    plain = _REFERENCE.match(text, begin)
+    if plain is not None and (path := _path(plain[1], plain.start(1))) is not None:
+        return path, plain.end()
+    reader = _Reader(text, begin + 2, "}}")
+    found = reader.inline()
+    if not reader.ended:
+        raise _GiveUp
+    return found, reader.position
+
+
+def _branch(text: str, position: int, depth: int) -> tuple[Branch, int]:
+    """From behind the word `if` to behind its `endif`."""
+    if depth > DEEPEST_BRANCH:
+        raise _GiveUp
+    tests: list[tuple[Expression, tuple[Part, ...]]] = []
+    other: tuple[Part, ...] = ()
+    word = "if"
+    while word in ("if", "elif"):
+        reader = _Reader(text, position, "%}")
+        test = reader.either()
+        if not reader.ended:
+            raise _GiveUp
+        body, word, position = _parts(text, reader.position, depth)
+        tests.append((test, body))
+    if word == "else":
+        other, word, position = _parts(text, _closed(text, position), depth)
+    if word != "endif":
+        raise _GiveUp
+    return Branch(tuple(tests), other), _closed(text, position)
+
+
+def _closed(text: str, position: int) -> int:
+    end = _STATEMENT_END.match(text, position)
+    if end is None:
+        raise _GiveUp
+    return end.end()
 
 
 def _path(dotted: str, at: int) -> Expression | None:
@@ -111,11 +156,12 @@ def _path(dotted: str, at: int) -> Expression | None:
 class _Reader:
     """One expression: `kind` and `word` are the token in hand, `at` is its place, `position` is behind it."""
 
-    def __init__(self, text: str, position: int) -> None:
+    def __init__(self, text: str, position: int, closing: str = "") -> None:
         self.source = text
         self.position = position
+        self.closing = closing
         self.count = 0
-        self.ended = False  # at the closing braces
+        self.ended = False  # at `closing`
         self.next()
 
     def next(self) -> None:
@@ -133,6 +179,8 @@ class _Reader:
         self.at = found.start(self.kind)
         self.position = found.end()
         if self.kind == "end":
+            if self.word != self.closing:
+                raise _GiveUp
             self.kind, self.word, self.ended = "", "", True
 
     def takes(self, word: str) -> bool:

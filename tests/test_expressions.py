@@ -66,6 +66,11 @@ def test_the_quick_reader_and_the_parser_agree() -> None:
         "{{ true }}",
     ]
     templates += ["{ {{ 'é' ~ a[0].b }}", "a{{ 'x' if a else 'y' }}b{{ a | default(none) }}", "{{ '}}' }}"]
+    templates += [
+        "{% if a %}x{% endif %}",
+        "a\n{%if a.b > 1 and c%}\n{{ d }}\n{% elif e is skipped %} f{% else %}{% endif %}\n",
+        "{% if a %}{% if b %}{{ c }}{% else %}d{% endif %}{% endif %}{% if e == '%}' %}{% endif %}",
+    ]
     for text in templates:
         assert quick.template(text) == jinja.template(text)
     expressions = ["a", "a.b.c", " a.b ", 'a == "b" and (c is skipped or not d.e > 1.5)', "a not in [1, 2] or b in c"]
@@ -84,7 +89,27 @@ def test_the_quick_reader_and_the_parser_agree() -> None:
 def test_the_quick_reader_gives_up_where_it_is_not_sure() -> None:
     from agentflow import quick
 
-    for text in ("{{{ a }}", "{{ a }}{% if a %}{% endif %}", "{{ a }}{#", "{{- a }}", "{{ a -}}", "{{ a", "{{ a }} {{"):
+    for text in (
+        "{{{ a }}",
+        "{{ a }}{% for b in a %}{% endfor %}",
+        "{{ a }}{#",
+        "{{- a }}",
+        "{{ a -}}",
+        "{{ a",
+        "{{ a }} {{",
+    ):
+        assert quick.template(text) is None
+    for text in (
+        "{%- if a %}{% endif %}",
+        "{% if a -%}{% endif %}",
+        "{% if a if b else c %}{% endif %}",
+        "{% if a %}",
+        "{% if a %}{% else %}{% elif b %}{% endif %}",
+        "{% if a }}{% endif %}",
+        "{% endif %}",
+        "{% raw %}{% endraw %}",
+        "{{ a %}",
+    ):
         assert quick.template(text) is None
     for text in (
         "a()",
