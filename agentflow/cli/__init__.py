@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import os
 import sys
@@ -26,6 +27,8 @@ COMMANDS = {
     "explain": "tell what an error code means",
 }
 
+BRIEF = frozenset({"check", "compile", "explain", "visualize"})  # they end before there is garbage worth collecting
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command. 0, or 1 invalid graph, 2 wrong usage, 3 failed run, 4 taken port."""
@@ -39,6 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     if name not in COMMANDS:
         return _unknown(name)
+    own_process = argv is None
+    if own_process and name in BRIEF:
+        gc.disable()
     command = importlib.import_module(f"agentflow.cli.{name}")
     parser = argparse.ArgumentParser(prog=f"agentflow {name}", allow_abbrev=False)
     command.configure(parser)
@@ -54,6 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return INTERRUPTED
+    if own_process:
+        gc.freeze()  # or Python searches all of it for cycles before it lets go
     return int(code)
 
 
