@@ -56,7 +56,9 @@ def quoted(value: object) -> str:
     text = value
     if len(text) > 60:
         text = text[:57] + "..."
-    escaped = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    escaped = text
+    if not text.isprintable():
+        escaped = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
     return '"' + escaped.replace('"', '\\"') + '"'
 
 
