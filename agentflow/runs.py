@@ -98,6 +98,7 @@ def _invocation(row: Row) -> Invocation:
 def first_line(failure: str) -> str:
     """An error without its traceback, which may hold what is nobody's business."""
     line = failure.strip().splitlines()[0] if failure.strip() else failure
+    line = line.removeprefix("[500 Internal] ")  # what the engine calls an error that may pass
     return line if len(line) <= 300 else line[:297] + "..."
 
 

@@ -29,7 +29,7 @@ SHARED = {
     "agentflow.yamltree",
 }
 ENGINE = ("restate", "google", "hypercorn")
-CLIENTS = ("agentflow.client", "agentflow.admin", "agentflow.runs")  # what talks to a running server
+CLIENTS = ("agentflow.client", "agentflow.admin", "agentflow.runs", "agentflow.tokens")  # what talks to a running server
 
 
 def layer(module: str) -> str:

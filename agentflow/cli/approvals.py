@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+from typing import Any
 
+from agentflow import tokens
 from agentflow.admin import Admin
-from agentflow.cli.connection import add_admin, admin, talks_to_server
+from agentflow.cli.connection import add_admin, admin, complain, talks_to_server
 from agentflow.types import Json
 
 FIELDS = ("id", "graph", "key", "node", "message", "arguments", "approvers", "deadline")
@@ -15,12 +17,18 @@ FIELDS = ("id", "graph", "key", "node", "message", "arguments", "approvers", "de
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = "List the approvals that are open."
     parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.add_argument(
+        "--links", action="store_true", help=f"with each approver's link, whose token decides (needs {tokens.KEY})"
+    )
     add_admin(parser)
 
 
 @talks_to_server
 def main(args: argparse.Namespace) -> int:
-    gates = open_gates(admin(args))
+    if args.links and not tokens.required():
+        complain(f"--links needs {tokens.KEY}, with the value that the server has")
+        return 2
+    gates = open_gates(admin(args), links=args.links)
     if args.format == "json":
         print(json.dumps(gates, indent=2, ensure_ascii=False))
         return 0
@@ -31,17 +39,21 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def open_gates(server: Admin) -> list[dict[str, Json]]:
+def open_gates(server: Admin, *, links: bool = False) -> list[dict[str, Json]]:
     """The gates that wait for a decision, by id."""
     rows = server.query(
         "select value_utf8 from state where service_name like '%.approvals' and key = 'gate' order by service_key"
     )
     gates = [json.loads(str(row["value_utf8"])) for row in rows]
     return [
-        {field: gate.get(field) for field in (*FIELDS, "form")}
+        {field: gate.get(field) for field in (*FIELDS, "form")} | ({"links": _links(gate)} if links else {})
         for gate in sorted(gates, key=lambda gate: str(gate.get("id")))
         if gate.get("state") == "open"
     ]
+
+
+def _links(gate: dict[str, Any]) -> dict[str, Json]:
+    return {person: tokens.link(gate["id"], gate["run"], person) for person in gate["approvers"]}
 
 
 def _text(gate: dict[str, Json]) -> str:
@@ -56,4 +68,7 @@ def _text(gate: dict[str, Json]) -> str:
     fields = form.get("properties") if isinstance(form, dict) else None
     if isinstance(fields, dict):
         lines.append(f"  form: {', '.join(fields)}")
+    links = gate.get("links")
+    if isinstance(links, dict):
+        lines += [f"  {person}: {link}" for person, link in links.items()]
     return "\n".join(lines)

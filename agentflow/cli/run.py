@@ -157,13 +157,16 @@ def _lines(status: Json) -> list[tuple[str, str]]:
         waits = node.get("waits")
         if node.get("state") == "waiting" and isinstance(waits, dict) and waits.get("id"):
             line += f": {waits.get('message')}\n  {'':<20} agentflow approve {waits['id']}"
+        if node.get("engine"):  # it is being tried again, or a person must see to it
+            line += f", {str(node['engine']).replace('-', ' ')}: {node.get('last_error')}"
         lines.append((path, line))
-    started = [(_moment(nodes, path), path, line) for path, line in lines]
-    return [(path, line) for _, path, line in sorted(started)]
+    changed = [(*_moment(nodes, path), path, line) for path, line in lines]
+    return [(path, line) for *_, path, line in sorted(changed)]
 
 
-def _moment(nodes: Json, path: str) -> float:
-    """When the node last changed, for printing in that order."""
+def _moment(nodes: Json, path: str) -> tuple[float, bool]:
+    """When the node last changed, for printing in that order: at one moment, what ended before what began."""
     node = nodes.get(path) if isinstance(nodes, dict) else None
     moments = [node.get(name) for name in ("ended", "started")] if isinstance(node, dict) else []
-    return next((float(moment) for moment in moments if isinstance(moment, int | float)), 0.0)
+    at = next((float(moment) for moment in moments if isinstance(moment, int | float)), 0.0)
+    return at, not (moments and moments[0])

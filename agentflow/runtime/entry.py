@@ -54,7 +54,7 @@ def service(graph: Graph, flow: Flow) -> restate.Service:
     """The graph as a Restate service: `run`, as often as it is called."""
     entry = restate.Service(graph.name, description=graph.description)
 
-    @entry.handler(name="run", input_serde=BytesSerde(), output_serde=BytesSerde())
+    @entry.handler(name="run", input_serde=BytesSerde(), output_serde=BytesSerde(), idempotency_retention=RETENTION)
     async def run(ctx: restate.Context, body: bytes) -> bytes:
         return await enter(graph, flow, ctx, body)
 
@@ -154,6 +154,9 @@ class _Owner:
     async def _end(self, invocation: Invocation, error: NodeError, started: float) -> TerminalError:
         """Undoes what was done, writes the final state, and makes the error that says so."""
         state = {"cancelled": "cancelled", "rejected": "rejected", "expired": "rejected"}.get(error.kind, "failed")
+        ended = steps.journaled(self.ctx, "end", _now)
+        await invocation.outlast(ended)
+        invocation.happened((await ended)["at"])
         about = {**self.facts, "started": started, "error": error.as_json()}
         undone: list[Json] = []
         not_undone: list[Json] = []

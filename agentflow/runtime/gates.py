@@ -19,7 +19,8 @@ import restate
 from restate.exceptions import TerminalError
 from restate.serde import BytesSerde
 
-from agentflow.runtime import steps, templates, tokens
+from agentflow import tokens
+from agentflow.runtime import steps, templates
 from agentflow.runtime.errors import TemplateError
 from agentflow.runtime.graph import Graph, milliseconds
 from agentflow.runtime.times import RETENTION, rfc3339

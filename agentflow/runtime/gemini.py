@@ -31,9 +31,12 @@ def connect(model: Model) -> BaseLlm:
     """The client for this model, one for each process, address and key."""
     key = next((value for name in _KEYS if (value := os.environ.get(name))), None)
     vertex = os.environ.get("GOOGLE_GENAI_USE_VERTEXAI", "").lower() in ("1", "true")
+    base_url = model.base_url or os.environ.get("GOOGLE_GEMINI_BASE_URL")
+    if key is None and base_url:
+        key = "none"  # a server of one's own may need no key, but the client insists on one
     if key is None and not vertex:
         raise ModelRefused(f'no key for model "{model.model}": set GOOGLE_API_KEY or GEMINI_API_KEY', code=401)
-    return _connected(model.model, model.base_url or os.environ.get("GOOGLE_GEMINI_BASE_URL"), key, vertex)
+    return _connected(model.model, base_url, key, vertex)
 
 
 @lru_cache(maxsize=64)

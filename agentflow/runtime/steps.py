@@ -22,7 +22,7 @@ from typing import Any
 
 import restate
 from pydantic_core import PydanticSerializationError, to_jsonable_python
-from restate.exceptions import TerminalError
+from restate.exceptions import RetryableError, TerminalError
 from restate.server_context import restate_context_is_replaying
 
 from agentflow import ToolError
@@ -38,7 +38,7 @@ PATIENT = Retry(attempts=3, initial="100ms", max="1s")
 LARGEST = 16 * 1024 * 1024  # bytes of a result; the engine takes messages of 32 MiB
 
 
-class StepUnavailable(Exception):
+class StepUnavailable(RetryableError):
     """Handed to the engine, which tries the step again later. Its text is shown in `status`."""
 
 
