@@ -137,7 +137,7 @@ def test_the_runtime_loads_no_compiler() -> None:
     found = loaded("import agentflow.runtime, agentflow.runtime.agents, agentflow.runtime.approvals")
     ours = {name for name in found if name.partition(".")[0] == "agentflow"}
     assert "agentflow.runtime.agents" in ours
-    assert {layer(name) for name in ours} == {"shared", "runtime"}, sorted(n for n in ours if layer(n) == "compiler")
+    assert {layer(name) for name in ours} == {"shared", "client", "runtime"}, sorted(n for n in ours if layer(n) == "compiler")
 
 
 @pytest.mark.parametrize("command", ["--help", "run --help", "approvals --help"])
