@@ -18,8 +18,8 @@ from typing import Any
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from agentflow.client import Answer, path, request  # noqa: E402 - found by the line above
 from agentflow.admin import Admin  # noqa: E402
+from agentflow.client import Answer, path, request  # noqa: E402 - found by the line above
 from agentflow.serve.binary import find  # noqa: E402
 
 
