@@ -101,7 +101,7 @@ def ask(
         "node": run.path,
         "message": text,
         "arguments": None,
-        "form": None if form is None else schema.schema_of(form),
+        "form": None if form is None else schema.whole_schema_of(form),
         "stages": stages,
     }
     if notify is not None:

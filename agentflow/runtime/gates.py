@@ -177,6 +177,7 @@ async def _decide(ctx: restate.WorkflowSharedContext, body: bytes) -> dict[str, 
         problem = _mismatch(gate["form"], form)
         if problem is not None:
             raise TerminalError(f"the form does not fit: {problem}", status_code=400)
+        form = _filled(gate["form"], form, gate["form"].get("$defs", {}))
     elif form is not None and gate["form"] is None:
         raise TerminalError("this approval has no form", status_code=400)
     decision = {
@@ -205,10 +206,35 @@ def _mismatch(wanted: dict[str, Json], form: Json) -> str | None:
     return None if error is None else f"at {error.json_path}: {error.message}"
 
 
+def _filled(wanted: Mapping[str, Any], value: Json, types: Mapping[str, Any]) -> Json:
+    """A form that fits, with what its JSON Schema says of the fields that it leaves out."""
+    if "$ref" in wanted:
+        wanted = types.get(wanted["$ref"].rpartition("/")[2], {})
+    if isinstance(value, list):
+        return [_filled(wanted.get("items", {}), each, types) for each in value]
+    if not isinstance(value, dict):
+        return value
+    fields: Mapping[str, Any] = wanted.get("properties", {})
+    given = {name: field["default"] for name, field in fields.items() if "default" in field} | value
+    ordered = {name: given[name] for name in (*fields, *given) if name in given}
+    return {name: _filled(_kind(fields.get(name, {})), each, types) for name, each in ordered.items()}
+
+
+def _kind(field: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a field is when it is not null."""
+    kinds = [kind for kind in field.get("anyOf", ()) if kind != {"type": "null"}]
+    return kinds[0] if len(kinds) == 1 else field
+
+
+def _no_number(constant: str) -> Json:
+    raise ValueError(f"{constant} is not JSON")
+
+
 def _read(body: bytes) -> dict[str, Any]:
     try:
-        given = json.loads(body)
-    except ValueError:
+        given = json.loads(body, parse_constant=_no_number)
+        json.dumps(given, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
         given = None
     if not isinstance(given, dict) or given.get("decision") not in ("approve", "reject"):
         raise TerminalError(
@@ -225,8 +251,9 @@ async def _check(gate: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str,
     """Who decides, as the token proves it; without a key, as they say. Environment and clock are read here only."""
     if not tokens.required():
         return {"by": given.get("by") or "somebody", "at": time.time()}
+    shown = (given.get("token") or "").encode()
     for person in gate["approvers"]:
-        if hmac.compare_digest(tokens.token(gate["id"], gate["run"], person), given.get("token") or ""):
+        if hmac.compare_digest(tokens.token(gate["id"], gate["run"], person).encode(), shown):
             return {"by": person, "at": time.time()}
     return {"by": None, "at": time.time()}
 

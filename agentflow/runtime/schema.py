@@ -68,19 +68,19 @@ class Shape:
         self.hint = hint
         self.is_text = hint is str
         adapter = hint if isinstance(hint, pydantic.TypeAdapter) else pydantic.TypeAdapter(adapted(hint))
-        self._adapter: pydantic.TypeAdapter[Any] = adapter
-        self.json_schema: dict[str, Json] = plain_schema(self._adapter.json_schema())
+        self.adapter: pydantic.TypeAdapter[Any] = adapter
+        self.json_schema: dict[str, Json] = plain_schema(self.adapter.json_schema())
         self.schema_text = json.dumps(self.json_schema, ensure_ascii=False)
 
     def check(self, data: Json) -> Json:
         """The data with defaults filled in. Raises Mismatch."""
         try:
-            value = self._adapter.validate_json(json.dumps(data, allow_nan=False), strict=True)
+            value = self.adapter.validate_json(json.dumps(data, allow_nan=False), strict=True)
         except pydantic.ValidationError as error:
             raise Mismatch(problems(error, data)) from None
         except ValueError:
             raise Mismatch(["at $: not a finite number"]) from None
-        return cast(Json, self._adapter.dump_python(value, mode="json", by_alias=True))
+        return cast(Json, self.adapter.dump_python(value, mode="json", by_alias=True))
 
     def read(self, answer: str) -> Json:
         """The value in a model's answer: plain text for a string, else JSON, bare, fenced or amid prose."""
@@ -111,6 +111,11 @@ def shape_of(hint: Any) -> Shape:
 def schema_of(hint: Any) -> dict[str, Json]:
     """The JSON Schema of a type."""
     return shape_of(hint).json_schema
+
+
+def whole_schema_of(hint: Any) -> dict[str, Json]:
+    """The JSON Schema of a type with all that it asks for, also what providers do not read."""
+    return shape_of(hint).adapter.json_schema()
 
 
 def read(hint: Any, body: bytes) -> Json:
