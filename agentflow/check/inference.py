@@ -249,7 +249,9 @@ class Inference:
         return self._narrowed(of, nullable(element), known)
 
     def _number(self, of: Expression, known: Known) -> Type:
-        type = self._needed(of, known, "it is calculated with")
+        return self._as_number(of, self._needed(of, known, "it is calculated with"))
+
+    def _as_number(self, of: Expression, type: Type) -> Type:
         if apart(type, NUMBER, self.types):
             self._find(lambda: findings.not_usable(of, type, "a number"))
             return NUMBER
@@ -271,7 +273,9 @@ class Inference:
             if opaque(left):
                 self._needed(of.right, known, "it is added")
                 return ANY
-        types = [self._number(side, known) for side in (of.left, of.right)]
+            types = [self._as_number(of.left, left), self._number(of.right, known)]  # each side once: sums nest
+        else:
+            types = [self._number(side, known) for side in (of.left, of.right)]
         if of.op == "/":
             return NUMBER
         return INTEGER if all(type == INTEGER for type in types) else NUMBER if all(map(is_number, types)) else ANY
