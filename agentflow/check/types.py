@@ -30,6 +30,7 @@ class Typed:
     _names: dict[int, ScopeNames] = field(default_factory=dict)
     _facts: dict[int, Facts] = field(default_factory=dict)
     _guards: dict[int, dict[str, Facts]] = field(default_factory=dict)
+    _output_facts: dict[int, Facts] = field(default_factory=dict)
 
     @property
     def graph(self) -> GraphSpec:
@@ -141,8 +142,12 @@ class Typed:
 
     def output_facts(self, block: Block) -> Facts:
         """What holds when all nodes of a block are done."""
-        facts = [fact for place in block.places.values() for fact in ending_facts(place)]
-        return (*facts, *(self.facts(block.owner) if block.owner is not None else ()))
+        found = self._output_facts.get(id(block))
+        if found is None:
+            facts = [fact for place in block.places.values() for fact in ending_facts(place)]
+            found = (*facts, *(self.facts(block.owner) if block.owner is not None else ()))
+            self._output_facts[id(block)] = found
+        return found
 
     def guards(self, block: Block) -> dict[str, Facts]:
         """What each node of a block knows because it waits for nodes that may have ended the run."""
