@@ -55,9 +55,11 @@ def _index(data: Json, path: Path, name: str) -> int:
 
 
 def _node(analysis: Analysis, typed: Typed, place: Place, tool: str, path: Path) -> Iterator[Diagnostic]:
-    gates = list(_gates_before(place))
-    if any(_ends_the_run(gate) for gate in gates):
-        return
+    gates: list[Place] = []
+    for gate in _gates_before(place):  # the nearest first, and mostly that is enough
+        if _ends_the_run(gate):
+            return
+        gates.append(gate)
     asked = [gate for gate in gates if _proves_something(gate, place)]
     open_case: Counterexample | None = None
     for gate in asked:
