@@ -61,8 +61,10 @@ class AgentSteps:
         if limit is not None and invocation.spent.model_calls >= limit:
             raise NodeError("limit", f"the run has made its {limit} model calls (limits.model_calls)", node=self.path)
         invocation.spent.model_calls += 1
-        stop = steps.Stop()
-        future = steps.journaled(invocation.ctx, f"{self.path}.{address}", lambda: steps.model_step(call, retry, stop))
+        stop = invocation.stop()
+        future = steps.journaled(
+            invocation.ctx, f"{self.path}.{address}", lambda: steps.model_step(call, retry, stop), stop
+        )
         try:
             await invocation.wait(future)
         except Interruption:

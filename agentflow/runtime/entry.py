@@ -22,7 +22,7 @@ from agentflow.runtime import saga, schema, steps
 from agentflow.runtime.errors import Cancelled, NodeError, TimedOut
 from agentflow.runtime.flow import OUTCOMES, Run
 from agentflow.runtime.graph import Graph, Node
-from agentflow.runtime.invocation import Invocation, Spent
+from agentflow.runtime.invocation import Invocation, Limit, Spent
 from agentflow.runtime.replies import replies_for
 from agentflow.runtime.report import Report
 from agentflow.runtime.times import RETENTION, rfc3339
@@ -203,7 +203,7 @@ class _Owner:
 async def branch(graph: Graph, node: Node, ctx: restate.Context, body: bytes) -> bytes:
     """A node in an invocation of its own. Returns its value and what it did; undoes nothing itself.
 
-    The input is `{run, path, scope, outcomes, spent, now}`, the output `{value, outcome, undo, spent,
+    The input is `{run, path, scope, outcomes, spent, now, limit}`, the output `{value, outcome, undo, spent,
     nodes, now}`; a failure carries all but the value in its metadata.
     """
     given = json.loads(body)
@@ -211,6 +211,8 @@ async def branch(graph: Graph, node: Node, ctx: restate.Context, body: bytes) ->
     invocation = Invocation(
         ctx, graph, given["run"], report, given["now"], spent=Spent(**given["spent"]), replies=replies_for(graph)
     )
+    if "limit" in given:  # the shortest alarm of who called, in milliseconds
+        invocation.given = Limit(given["limit"])
     scope = {**given["scope"], "run": given["run"], OUTCOMES: given["outcomes"]}
     run = Run(invocation, given["path"], scope)
     plain = dataclasses.replace(node, when=None)  # the caller has decided it

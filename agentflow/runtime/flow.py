@@ -68,9 +68,9 @@ class Run:
         key = f"{invocation.run['id']}:{self.path}"
         undo = undo or tool.undo
         entry = None if undo is None else saga.Entry.of(undo, self.path, key, args, self.scope)
-        stop = steps.Stop()
+        stop = invocation.stop()
         step = steps.journaled(
-            invocation.ctx, self.path, lambda: steps.tool_step(tool, args, key, retry or tool.retry, stop)
+            invocation.ctx, self.path, lambda: steps.tool_step(tool, args, key, retry or tool.retry, stop), stop
         )
         return StepFlight(self, step, entry, stop, tool.effect)
 
@@ -260,6 +260,8 @@ class Run:
             "spent": vars(invocation.spent),
             "now": invocation.now,
         }
+        if (limit := invocation.limit()) is not None:
+            call["limit"] = limit
         future = invocation.ctx.service_call(handler, arg=json.dumps(call, separators=(",", ":")).encode())
         return CallFlight(place, future)
 

@@ -6,6 +6,8 @@ waiting itself raises is a cancel, while what a future raises is its step's own 
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -17,6 +19,7 @@ from restate.exceptions import TerminalError
 from agentflow.runtime.errors import Cancelled, TimedOut
 from agentflow.runtime.graph import Graph, milliseconds
 from agentflow.runtime.report import Report
+from agentflow.runtime.steps import Stop
 from agentflow.types import Json
 
 if TYPE_CHECKING:
@@ -24,6 +27,18 @@ if TYPE_CHECKING:
     from agentflow.runtime.saga import Entry
 
 Future = restate.RestateDurableFuture[Any]
+
+# What a step may overrun an alarm before it breaks off by itself. An invocation in which one step works for longer than
+# the engine's inactivity timeout is told nothing any more, not even that the alarm went off; the step has a clock.
+GRACE = 1.0  # seconds
+
+
+class Limit:
+    """How long something may take, in milliseconds, and by this process's clock when steps break off by themselves."""
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+        self.last = time.monotonic() + length / 1000 + GRACE
 
 
 @dataclass(eq=False)
@@ -33,7 +48,8 @@ class Alarm:
     future: Future
     path: str
     duration: str
-    due: float = 0.0  # seconds since 1970
+    due: float  # seconds since 1970
+    limit: Limit
 
 
 @dataclass
@@ -68,6 +84,7 @@ class Invocation:
     alarms: list[Alarm] = field(default_factory=list)
     replies: Replies | None = None
     cancelled: bool = False
+    given: Limit | None = None  # of the alarms of who called this invocation
 
     async def wait(self, *futures: Future) -> list[Future]:
         """Waits until at least one is done, and returns those that are.
@@ -101,10 +118,22 @@ class Invocation:
 
     def alarm(self, path: str, duration: str) -> Alarm:
         """Sets a durable timer, which every wait heeds until it is removed from `alarms`."""
-        length = milliseconds(duration) / 1000
-        alarm = Alarm(self.ctx.sleep(timedelta(seconds=length)), path, duration, self.now + length)
+        length = milliseconds(duration)
+        sleep = self.ctx.sleep(timedelta(milliseconds=length))
+        alarm = Alarm(sleep, path, duration, self.now + length / 1000, Limit(length))
         self.alarms.append(alarm)
         return alarm
+
+    def stop(self) -> Stop:
+        """What a step that starts now is told."""
+        return Stop(last=min((limit.last for limit in self._limits()), default=math.inf))
+
+    def limit(self) -> int | None:
+        """The shortest time, in milliseconds, that what is called from here may take."""
+        return min((limit.length for limit in self._limits()), default=None)
+
+    def _limits(self) -> list[Limit]:
+        return [alarm.limit for alarm in self.alarms] + ([self.given] if self.given is not None else [])
 
     def note_cancel(self) -> None:
         self.cancelled = True

@@ -12,10 +12,11 @@ import asyncio
 import contextlib
 import inspect
 import json
+import math
 import os
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -52,6 +53,24 @@ class Stop:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     cut: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     may_have_run: bool = field(default_factory=restate_context_is_replaying.get)
+    last: float = math.inf  # by this process's clock: when it breaks off by itself
+
+    @contextlib.contextmanager
+    def in_time(self) -> Iterator[None]:
+        """Breaks off what goes on within once `last` has come."""
+        if self.last == math.inf:
+            yield
+            return
+
+        def late() -> None:
+            self.ended.set()
+            self.break_off()
+
+        timer = asyncio.get_running_loop().call_later(self.last - time.monotonic(), late)
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def break_off(self) -> None:
         if not self.cut.done():
@@ -259,12 +278,13 @@ async def model_step(call: Callable[[int], Awaitable[dict[str, Any]]], retry: Re
 
 
 def journaled(
-    ctx: restate.Context, name: str, closure: Callable[[], Awaitable[Outcome]]
+    ctx: restate.Context, name: str, closure: Callable[[], Awaitable[Outcome]], stop: Stop | None = None
 ) -> restate.RestateDurableFuture[Outcome]:
     """Starts a closure as a durable step called `name`; its outcome is kept as JSON."""
 
     async def run() -> Outcome:
-        return await closure()
+        with stop.in_time() if stop is not None else contextlib.nullcontext():
+            return await closure()
 
     return ctx.run_typed(name, run, restate.RunOptions(serde=_JSON))
 

@@ -53,7 +53,7 @@ def watch_steps(log: Path) -> None:
     """Writes down the beginning and the end of each durable step that is carried out."""
     journaled = steps.journaled
 
-    def watched(ctx: restate.Context, name: str, closure: Callable[[], Awaitable[steps.Outcome]]) -> Any:
+    def watched(ctx: restate.Context, name: str, closure: Callable[[], Awaitable[steps.Outcome]], *more: Any) -> Any:
         about = {"invocation": ctx.request().id, "name": name}
 
         async def carried_out() -> steps.Outcome:
@@ -62,7 +62,7 @@ def watch_steps(log: Path) -> None:
             write(log, **about, event="done", failed="failed" in outcome)
             return outcome
 
-        return journaled(ctx, name, carried_out)
+        return journaled(ctx, name, carried_out, *more)
 
     steps.journaled = watched
 
