@@ -50,16 +50,31 @@ nodes:
 REPLIES = {
     "agent_tools": """
 busy:
-  - {if: "'together' in prompt", calls: [{tool: act, with: {name: a}}, {tool: act, with: {name: b}}, {tool: look, with: {name: c}}]}
+  - if: "'together' in prompt"
+    calls:
+      - {tool: act, with: {name: a}}
+      - {tool: act, with: {name: b}}
+      - {tool: look, with: {name: c}}
   - {if: "'together' in prompt", say: done}
 
-  - {if: "'mixed' in prompt", calls: [{tool: act, with: {name: a}}, {tool: journaled, with: {name: j}}, {tool: adviser, with: {about: x}}]}
+  - if: "'mixed' in prompt"
+    calls:
+      - {tool: act, with: {name: a}}
+      - {tool: journaled, with: {name: j}}
+      - {tool: adviser, with: {about: x}}
   - {if: "'mixed' in prompt", say: done}
 
-  - {if: "'unknown' in prompt", calls: [{tool: nothing, with: {}}, {tool: act, with: {nom: a}}, {tool: count, with: {number: 3}}]}
+  - if: "'unknown' in prompt"
+    calls:
+      - {tool: nothing, with: {}}
+      - {tool: act, with: {nom: a}}
+      - {tool: count, with: {number: 3}}
   - {if: "'unknown' in prompt", say: recovered}
 
-  - {if: "'told' in prompt", calls: [{tool: act, with: {name: bad}}, {tool: act, with: {name: good}}]}
+  - if: "'told' in prompt"
+    calls:
+      - {tool: act, with: {name: bad}}
+      - {tool: act, with: {name: good}}
   - {if: "'told' in prompt", say: recovered}
 
   - {if: "'endless' in prompt", call: {tool: look, with: {name: x}}}

@@ -112,7 +112,7 @@ output: {inline: "{{ inline }}", both: "{{ both }}", model: "{{ model }}", group
 """,
     ),
 ]
-REPLIES = {"node_timeout": "thinker:\n  - {delay: 3s, say: late}"}
+REPLIES = {"node_timeout": "thinker:\n  - {delay: 5s, say: late}"}
 ENVIRONMENT = {"AGENTFLOW_TEST_JITTER": "0.1"}
 
 
@@ -184,17 +184,17 @@ def test_a_flaky_step_does_not_restart_the_slow_one_beside_it(service: Service) 
 
 @pytest.mark.parametrize("which", ["inline", "branch", "model", "effect"])
 def test_a_node_that_takes_too_long_is_a_timeout(service: Service, which: str) -> None:
-    service.control(look={"delay": 3}, act={"e": {"delay": 3}})
+    service.control(look={"delay": 5}, act={"e": {"delay": 5}})
     began = time.monotonic()
     error = refused(service, "node_timeout", which, {"which": which})
     node = "both.b" if which == "branch" else which
     assert (error.status, error.metadata["kind"], error.metadata["node"]) == (504, "timeout", node)
     assert error.message.startswith(f"{node} took longer than 700ms")
-    # at inactivity 0 the engine tells what is in flight nothing, and so cannot cut it off
-    assert service.engine.inactivity == "0s" or time.monotonic() - began < 2.5
+    # at inactivity 0 the engine tells what is in flight nothing: there it breaks off by itself, a second later
+    assert time.monotonic() - began < 2.6
     if which == "branch":
         assert sorted(service.names("undo_act")) == ["a", "b1"]
-    if which == "effect" and service.engine.inactivity == "60s":
+    if which == "effect":
         assert "NOT undone: effect" in error.message and "whether it took effect is not known" in error.message
         run = service.status("node_timeout", which)["run"]
         assert run["compensation"] == "failed" and run["not_undone"][0]["node"] == "effect"
