@@ -149,8 +149,12 @@ class _Proof:
                     progress = True
 
     def touches(self, of: Expression) -> bool:
-        roots = {_root(question.of) for question in self.questions.values()}
-        return not roots.isdisjoint(names_in(of))
+        names = names_in(of)
+        for name in tuple(names):  # whether a node ran says something about its condition
+            outcomes = self.world.outcomes(name)
+            if outcomes is not None and outcomes.when is not None:
+                names |= names_in(outcomes.when)
+        return not names.isdisjoint(_root(question.of) for question in self.questions.values())
 
     def ask(self, of: Expression) -> None:
         match of:
