@@ -26,7 +26,7 @@ PIECES = st.sampled_from(
 SOUP = st.lists(PIECES, max_size=14).map(" ".join) | st.lists(PIECES, max_size=14).map("".join)
 TEXTS = st.text(max_size=60) | SOUP | SOUP.map(lambda text: "{{ " + text + " }}")
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-9, 9) | st.floats(allow_nan=False) | st.text(max_size=4),
+    st.none() | st.booleans() | st.integers(-9, 9) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=4),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["b", "c", "t"]), inner, max_size=3),
     max_leaves=6,
 )
