@@ -21,14 +21,18 @@ ELSEWHERE = {
     "message": "it is known inside notify",
     "loop": "it is known inside {% for %}",
 }
+EXPLAINED = 50  # comparing a name with all others takes a while; whoever has more mistakes begins with the first
 SPELT_OTHERWISE = {"null": "none", "nil": "none", "undefined": "none", "yes": "true", "no": "false"}
+
+Why = tuple[str | None, str | None, tuple[tuple[Span, str], ...]]
+UNEXPLAINED: Why = (None, None, ())
 
 
 def check(analysis: Analysis) -> Iterator[Diagnostic]:
-    for text, leaf, reference in analysis.unknown:
-        yield _unknown(analysis, text, leaf, reference)
-    for place, at in analysis.unknown_needs:
-        yield _unknown_need(analysis, place, at)
+    for count, (text, leaf, reference) in enumerate(analysis.unknown):
+        yield _unknown(analysis, text, leaf, reference, count < EXPLAINED)
+    for count, (place, at) in enumerate(analysis.unknown_needs):
+        yield _unknown_need(analysis, place, at, count < EXPLAINED)
     for place, binding in analysis.hidden:
         source = analysis.graph.source
         outer = binding.place
@@ -41,25 +45,23 @@ def check(analysis: Analysis) -> Iterator[Diagnostic]:
     yield from _hiding_loops(analysis)
 
 
-def _unknown(analysis: Analysis, text: Text, leaf: Leaf, reference: Reference) -> Diagnostic:
+def _unknown(analysis: Analysis, text: Text, leaf: Leaf, reference: Reference, explained: bool) -> Diagnostic:
     name, source = reference.name, analysis.graph.source
-    note, help, related = _why(analysis, text.scope, name, text.place)
+    note, help, related = _why(analysis, text.scope, name, text.place) if explained else UNEXPLAINED
     part = (reference.at, len(name))
     message = f"there is no {quoted(name)} to refer to here"
     return source.error("unknown-name", message, leaf.path, part=part, note=note, help=help, related=related)
 
 
-def _unknown_need(analysis: Analysis, place: Place, at: int) -> Diagnostic:
+def _unknown_need(analysis: Analysis, place: Place, at: int, explained: bool) -> Diagnostic:
     name, source = place.node.needs[at], analysis.graph.source
-    note, help, related = _why(analysis, place.scope, name, place)
+    note, help, related = _why(analysis, place.scope, name, place) if explained else UNEXPLAINED
     message = f"there is no node {quoted(name)} to wait for here"
     path: Path = (*place.node.path, "needs", at)
     return source.error("unknown-name", message, path, note=note, help=help, related=related)
 
 
-def _why(
-    analysis: Analysis, scope: Scope, name: str, place: Place | None
-) -> tuple[str | None, str | None, tuple[tuple[Span, str], ...]]:
+def _why(analysis: Analysis, scope: Scope, name: str, place: Place | None) -> Why:
     """A note, a help and a place that explain why there is no such name."""
     graph = analysis.graph
     known = [binding.name for binding in scope.all_names()]
