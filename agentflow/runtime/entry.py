@@ -30,12 +30,16 @@ from agentflow.types import Json
 
 Flow = Callable[[Run], Awaitable[Json]]
 
+# How long one step may take. By itself the engine would break off an attempt that has been silent for eleven minutes,
+# and begin the step anew, for ever; a step that hangs is its time limit's business.
+ABORT = timedelta(days=1)
+
 
 def workflow(graph: Graph, flow: Flow) -> restate.Workflow:
     """The graph as a Restate workflow: `run`, once for each key, and `status` at any time."""
     from agentflow.runtime.status import status
 
-    service = restate.Workflow(graph.name, description=graph.description)
+    service = restate.Workflow(graph.name, description=graph.description, abort_timeout=ABORT)
 
     @service.main(name="run", input_serde=BytesSerde(), output_serde=BytesSerde(), workflow_retention=RETENTION)
     async def run(ctx: restate.WorkflowContext, body: bytes) -> bytes:
@@ -52,7 +56,7 @@ def workflow(graph: Graph, flow: Flow) -> restate.Workflow:
 
 def service(graph: Graph, flow: Flow) -> restate.Service:
     """The graph as a Restate service: `run`, as often as it is called."""
-    entry = restate.Service(graph.name, description=graph.description)
+    entry = restate.Service(graph.name, description=graph.description, abort_timeout=ABORT)
 
     @entry.handler(name="run", input_serde=BytesSerde(), output_serde=BytesSerde(), idempotency_retention=RETENTION)
     async def run(ctx: restate.Context, body: bytes) -> bytes:
@@ -64,7 +68,7 @@ def service(graph: Graph, flow: Flow) -> restate.Service:
 
 def own_invocations(graph: Graph, /, **nodes: Node) -> restate.Service:
     """A private service with a handler for each node that runs beside others; it belongs to this revision alone."""
-    private = restate.Service(f"{graph.name}.nodes_{graph.revision}", ingress_private=True)
+    private = restate.Service(f"{graph.name}.nodes_{graph.revision}", ingress_private=True, abort_timeout=ABORT)
     for name, node in nodes.items():
         graph.handlers[node] = _own_invocation(private, graph, name, node)
     return private

@@ -182,6 +182,12 @@ def test_a_flaky_step_does_not_restart_the_slow_one_beside_it(service: Service) 
     assert service.names(event="begin").count("slow") == 1
 
 
+def test_a_step_that_takes_longer_than_the_engines_patience_is_not_begun_anew(service: Service) -> None:
+    service.control(work={"slow": {"delay": 4}})  # the stand's engine breaks off after 2 s of silence at inactivity 0
+    assert service.run("node_beside", "patience") == {"slow": "did slow", "flaky": "did flaky"}
+    assert service.names(event="begin").count("slow") == 1
+
+
 @pytest.mark.parametrize("which", ["inline", "branch", "model", "effect"])
 def test_a_node_that_takes_too_long_is_a_timeout(service: Service, which: str) -> None:
     service.control(look={"delay": 5}, act={"e": {"delay": 5}})
