@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agentflow import journals
 from agentflow.admin import Admin, Row, text
 from agentflow.client import idempotency_key
 from agentflow.types import Json
@@ -114,6 +115,9 @@ def status(admin: Admin, graph: str, key: str) -> Status | None:
     about.setdefault("state", _state(run))
     if run.result == "failure":
         about.setdefault("error", {"message": run.failure})
+    if not told["nodes"]:  # a service keeps no state
+        family = [run.id, *(invocation.id for invocation in called(admin, run))]
+        told["nodes"] = journals.nodes(admin, family, over=run.status == "completed")
     add(told, run.id, troubles(admin, run))
     return told
 

@@ -29,7 +29,13 @@ SHARED = {
     "agentflow.yamltree",
 }
 ENGINE = ("restate", "google", "hypercorn")
-CLIENTS = ("agentflow.client", "agentflow.admin", "agentflow.runs", "agentflow.tokens")  # what talks to a running server
+CLIENTS = (
+    "agentflow.client",
+    "agentflow.admin",
+    "agentflow.runs",
+    "agentflow.tokens",
+    "agentflow.journals",
+)  # what talks to a running server
 
 
 def layer(module: str) -> str:
@@ -137,7 +143,9 @@ def test_the_runtime_loads_no_compiler() -> None:
     found = loaded("import agentflow.runtime, agentflow.runtime.agents, agentflow.runtime.approvals")
     ours = {name for name in found if name.partition(".")[0] == "agentflow"}
     assert "agentflow.runtime.agents" in ours
-    assert {layer(name) for name in ours} == {"shared", "client", "runtime"}, sorted(n for n in ours if layer(n) == "compiler")
+    assert {layer(name) for name in ours} == {"shared", "client", "runtime"}, sorted(
+        n for n in ours if layer(n) == "compiler"
+    )
 
 
 @pytest.mark.parametrize("command", ["--help", "run --help", "approvals --help"])

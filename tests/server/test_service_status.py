@@ -1,0 +1,47 @@
+"""A service keeps no state: what its runs do is read from the engine's journals."""
+
+from __future__ import annotations
+
+import pytest
+from harness import Service, graph
+
+from agentflow import runs
+from agentflow.client import Refused
+
+GRAPHS = [
+    graph(
+        "told",
+        """
+kind: service
+input: {name: string}
+nodes:
+  one: {tool: act, with: {name: one}}
+  both:
+    parallel:
+      left: {steps: {a: {tool: act, with: {name: a}}, b: {tool: act, with: {name: b}}}}
+      right: {tool: act, with: {name: right}}
+    needs: [one]
+  bad: {tool: act, with: {name: bad}, needs: [both], retry: {attempts: 2, initial: 10ms}}
+""",
+    ),
+]
+
+
+def test_a_services_run_tells_its_nodes_attempts_and_errors(service: Service) -> None:
+    service.control(act={"bad": {"fail": "error"}})
+    invocation = service.send("told", None, {"name": "x"})
+    with pytest.raises(Refused, match="broken"):
+        service.attach(invocation)
+    told = runs.status(service.engine.admin, "told", invocation)
+    assert told is not None
+    nodes = told["nodes"]
+    assert {path: node["state"] for path, node in nodes.items()} == {
+        "one": "succeeded",
+        "both.right": "succeeded",
+        "both.left.a": "succeeded",
+        "both.left.b": "succeeded",
+        "bad": "failed",
+    }
+    assert nodes["bad"]["attempts"] == 2
+    assert "broken" in nodes["bad"]["error"]["message"]
+    assert all(node["ended"] >= node["started"] for node in nodes.values())
