@@ -96,14 +96,14 @@ def counterexample(world: World, facts: Facts, goal: Expression) -> Counterexamp
     proof = _Proof(world)
     if not proof.take(goal):
         return Counterexample([], tried=False)
-    kept = list(proof.relevant(facts))
-    for row in proof.rows():
-        try:
-            if proof.holds(row, kept) and not proof.true(goal, row):
-                return Counterexample(list(proof.words(row)))
-        except Unusable:
-            continue  # the run would have ended
-    return None
+    kept: list[Fact] = []
+    found: Counterexample | None = None
+    for more in proof.relevant(facts):  # a few facts are mostly enough, and each can double the cases
+        kept += more
+        found = proof.refuted(goal, kept)
+        if found is None:
+            return None
+    return found
 
 
 class _Proof:
@@ -123,11 +123,15 @@ class _Proof:
         self.questions = before
         return False
 
-    def relevant(self, facts: Facts) -> Iterator[Fact]:
-        """The facts that say something about what has been asked, and what follows from how nodes come to run."""
+    def relevant(self, facts: Facts) -> Iterator[list[Fact]]:
+        """The facts that say something about what has been asked, and what follows from how nodes come to run.
+
+        They come in batches, the nearest first; each batch takes account of the questions that the one before added.
+        """
         left = list(facts)
         certain = {key(part) for of, holds in facts if holds for part in _conjuncts(of)}
         explained: set[str] = set()
+        batch: list[Fact] = []
         progress = True
         while progress:
             progress = False
@@ -136,17 +140,21 @@ class _Proof:
                     left.remove(fact)
                     if self.take(fact[0]):
                         progress = True
-                        yield fact
+                        batch.append(fact)
+            yield batch
+            batch = []
             for name in [one.of.name for one in self.questions.values() if isinstance(one.of, syntax.Name)]:
                 outcomes = self.world.outcomes(name)
                 if name in explained or outcomes is None or outcomes.when is None:
                     continue
                 explained.add(name)
                 if certain.issuperset(map(key, _conjuncts(outcomes.when))):  # word for word, however long
-                    yield syntax.Tested(syntax.Name(name, 0), "skipped", (), 0), False
+                    batch.append((syntax.Tested(syntax.Name(name, 0), "skipped", (), 0), False))
                 elif self.take(outcomes.when):
                     self.axioms.append((name, outcomes.when))
                     progress = True
+        if batch:
+            yield batch
 
     def touches(self, of: Expression) -> bool:
         names = names_in(of)
@@ -243,6 +251,16 @@ class _Proof:
             yield dict(zip(names, values, strict=True))
 
     # ------------------------------------------------------------ what holds in a case
+
+    def refuted(self, goal: Expression, facts: list[Fact]) -> Counterexample | None:
+        """A case in which the facts hold and the goal does not."""
+        for row in self.rows():
+            try:
+                if self.holds(row, facts) and not self.true(goal, row):
+                    return Counterexample(list(self.words(row)))
+            except Unusable:
+                continue  # the run would have ended
+        return None
 
     def holds(self, row: Row, facts: Iterable[Fact]) -> bool:
         for name, when in self.axioms:
