@@ -152,7 +152,8 @@ class _Owner:
             error = NodeError("cancelled", "the run was cancelled", code=499)
             raise await self._end(invocation, error, started) from None
         self._put("spent", vars(invocation.spent))
-        self._put("run", {**self.facts, "started": started, "state": "succeeded", "ended": invocation.now})
+        about = {**self.facts, "started": started, **_rolled_back(invocation)}
+        self._put("run", {**about, "state": "succeeded", "ended": invocation.now})
         return result
 
     async def _end(self, invocation: Invocation, error: NodeError, started: float) -> TerminalError:
@@ -162,24 +163,18 @@ class _Owner:
         await invocation.outlast(ended)
         invocation.happened((await ended)["at"])
         about = {**self.facts, "started": started, "error": error.as_json()}
-        undone: list[Json] = []
-        not_undone: list[Json] = []
         if invocation.undo:
             self._put("run", {**about, "state": "compensating"})
-            undone, not_undone = await saga.undo(invocation, invocation.undo, error.as_json())
-            about["compensation"] = "failed" if not_undone else "done"
+            await saga.undo(invocation, invocation.undo, error.as_json())
+        undone, not_undone = invocation.undone, invocation.not_undone
         self._put("spent", vars(invocation.spent))
-        self._put(
-            "run",
-            {**about, "state": state, "ended": invocation.now, "undone": undone, "not_undone": not_undone},
-        )
+        self._put("run", {**about, **_rolled_back(invocation), "state": state, "ended": invocation.now})
         message = error.message
         if undone:
-            message += ". Undone: " + ", ".join(f"{entry['node']} ({entry['tool']})" for entry in undone)  # type: ignore[index, call-overload]
+            message += ". Undone: " + ", ".join(f"{entry['node']} ({entry['tool']})" for entry in undone)
         if not_undone:
             message += ". NOT undone: " + "; ".join(
-                f"{entry['node']} ({entry['tool']}, key {entry['key']}): {entry['error']}"  # type: ignore[index, call-overload]
-                for entry in not_undone
+                f"{entry['node']} ({entry['tool']}, key {entry['key']}): {entry['error']}" for entry in not_undone
             )
         return TerminalError(
             message,
@@ -204,11 +199,18 @@ class _Owner:
             self._put("spent", self.spent)
 
 
+def _rolled_back(invocation: Invocation) -> dict[str, Any]:
+    """What was undone, at the run's end or before: of a race's losers, of a failure that was caught."""
+    undone, not_undone = invocation.undone, invocation.not_undone
+    state = "failed" if not_undone else "done" if undone else "none"
+    return {"compensation": state, "undone": undone, "not_undone": not_undone}
+
+
 async def branch(graph: Graph, node: Node, ctx: restate.Context, body: bytes) -> bytes:
     """A node in an invocation of its own. Returns its value and what it did; undoes nothing itself.
 
-    The input is `{run, path, scope, outcomes, spent, now, limit}`, the output `{value, outcome, undo, spent,
-    nodes, now}`; a failure carries all but the value in its metadata.
+    The input is `{run, path, scope, outcomes, spent, now, limit}`, the output `{value, outcome, undo,
+    undone, not_undone, spent, nodes, now}`; a failure carries all but the value in its metadata.
     """
     given = json.loads(body)
     report = Report()
@@ -224,6 +226,8 @@ async def branch(graph: Graph, node: Node, ctx: restate.Context, body: bytes) ->
     def result(**more: Json) -> dict[str, Any]:
         return {
             "undo": [entry.as_json() for entry in invocation.undo],
+            "undone": invocation.undone,
+            "not_undone": invocation.not_undone,
             "spent": invocation.spent.minus(given["spent"]),
             "nodes": report.nodes,
             "now": invocation.now,

@@ -115,6 +115,8 @@ class CallFlight(Flight):
     def _merge(self, result: dict[str, Any]) -> None:
         invocation = self.run.invocation
         self.undo.extend(saga.Entry(**entry) for entry in result.get("undo", ()))
+        invocation.undone.extend(result.get("undone", ()))
+        invocation.not_undone.extend(result.get("not_undone", ()))
         invocation.spent.add(result.get("spent", {}))
         invocation.happened(result.get("now", 0))
         for path, state in result.get("nodes", {}).items():

@@ -80,6 +80,8 @@ class Invocation:
     report: Report
     now: float  # seconds since 1970 of the latest thing known to have happened
     undo: list[Entry] = field(default_factory=list)
+    undone: list[dict[str, Json]] = field(default_factory=list)
+    not_undone: list[dict[str, Json]] = field(default_factory=list)  # with why
     spent: Spent = field(default_factory=Spent)
     alarms: list[Alarm] = field(default_factory=list)
     replies: Replies | None = None

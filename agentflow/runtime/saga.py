@@ -61,24 +61,19 @@ def settle(undo: list[Entry], entry: Entry, outcome: steps.Outcome) -> None:
         undo.remove(entry)
 
 
-async def undo(
-    invocation: Invocation, entries: Sequence[Entry], error: Mapping[str, Json]
-) -> tuple[list[Json], list[Json]]:
-    """Runs the compensations of `entries`, the latest first. Returns what was undone and what could not be.
+async def undo(invocation: Invocation, entries: Sequence[Entry], error: Mapping[str, Json]) -> None:
+    """Runs the compensations of `entries`, the latest first; the invocation keeps what became of them.
 
     Each is one durable step with a key of its own, and goes on through a cancel.
     """
-    undone: list[Json] = []
-    not_undone: list[Json] = []
     order = sorted(enumerate(entries), key=lambda item: (item[1].at or 0, item[0]), reverse=True)
     for _, entry in order:
         about: dict[str, Json] = {"node": entry.node, "tool": entry.tool, "key": entry.key}
         problem = await _undo_one(invocation, entry, error)
         if problem is None:
-            undone.append(about)
+            invocation.undone.append(about)
         else:
-            not_undone.append({**about, "error": problem})
-    return undone, not_undone
+            invocation.not_undone.append({**about, "error": problem})
 
 
 async def _undo_one(invocation: Invocation, entry: Entry, error: Mapping[str, Json]) -> str | None:
