@@ -30,6 +30,7 @@ class Invocation:
     service: str
     handler: str
     key: str | None
+    workflow: bool
     status: str  # the engine's: running, suspended, backing-off, paused, scheduled, ..., completed
     result: str | None  # success or failure, once completed
     failure: str | None  # one line: of the last attempt, or of the whole
@@ -85,6 +86,7 @@ def _invocation(row: Row) -> Invocation:
         service=str(row["target_service_name"]),
         handler=str(row["target_handler_name"]),
         key=word("target_service_key") or word("idempotency_key"),
+        workflow=row.get("target_service_key") is not None,
         status=str(row["status"]),
         result=word("completion_result"),
         failure=first_line(failure) if failure else None,
@@ -118,19 +120,40 @@ def status(admin: Admin, graph: str, key: str) -> Status | None:
     if not told["nodes"]:  # a service keeps no state
         family = [run.id, *(invocation.id for invocation in called(admin, run))]
         told["nodes"] = journals.nodes(admin, family, over=run.status == "completed")
-    add(told, run.id, troubles(admin, run))
+    add(told, run.id, troubles(admin, run), gates(admin, run))
     return told
 
 
 def told_by(state: Mapping[str, Any]) -> Status:
-    """What a run has written to its state. It waits when people are asked and nothing else is under way."""
+    """What a run has written to its state."""
     found = {name.removeprefix("node:"): value for name, value in state.items() if name.startswith("node:")}
     nodes = dict(sorted(found.items(), key=lambda item: (item[1].get("started", item[1].get("ended", 0)), item[0])))
-    waiting = [{"node": path, **node["waits"]} for path, node in nodes.items() if node.get("state") == "waiting"]
-    run = dict(state.get("run", {}))
-    if run.get("state") == "running" and waiting and not any(node.get("state") == "running" for node in nodes.values()):
-        run["state"] = "waiting"
-    return {"run": run, "nodes": nodes, "waiting": waiting, "spent": state.get("spent", {})}
+    told = {"run": dict(state.get("run", {})), "nodes": nodes, "waiting": [], "spent": state.get("spent", {})}
+    _add_waits(told)
+    return told
+
+
+def _add_waits(told: Status) -> None:
+    """What the run waits for. It is waiting when people are asked, and nothing runs but what holds these questions."""
+    nodes = told["nodes"]
+    asked = [path for path, node in nodes.items() if node.get("state") == "waiting"]
+    told["waiting"] = [{"node": path, **nodes[path]["waits"]} for path in asked]
+    holding = {path[:at] for path in asked for at, sign in enumerate(path) if sign == "."}
+    busy = any(node.get("state") == "running" and path not in holding for path, node in nodes.items())
+    if told["run"].get("state") == "running" and asked and not busy:
+        told["run"]["state"] = "waiting"
+
+
+def gates(admin: Admin, run: Invocation) -> list[dict[str, Any]]:
+    """The run's approvals that are open, also of nodes of which the run itself has not heard yet."""
+    key = run.key if run.workflow else f"{run.id.removeprefix('inv_')}."
+    rows = admin.query(
+        f"select value_utf8 from state where service_name = {text(f'{run.service}.approvals')} and key = 'gate' "
+        f"and starts_with(service_key, {text(f'{key}/' if run.workflow else str(key))})"
+    )
+    found = [json.loads(str(row["value_utf8"])) for row in rows]
+    names = ("id", "node", "message", "approvers", "deadline")
+    return [{name: gate.get(name) for name in names} for gate in found if gate.get("state") == "open"]
 
 
 def troubles(admin: Admin, run: Invocation) -> list[dict[str, Any]]:
@@ -149,9 +172,16 @@ def troubles(admin: Admin, run: Invocation) -> list[dict[str, Any]]:
     ]
 
 
-def add(told: Status, invocation: str, found: Iterable[Mapping[str, Any]]) -> None:
+def add(
+    told: Status, invocation: str, found: Iterable[Mapping[str, Any]], opened: Iterable[Mapping[str, Any]] = ()
+) -> None:
     """Puts troubles to the nodes that they belong to: by the step that failed, else by its handler; else to the run."""
     told["run"]["invocation"] = invocation
+    for gate in opened:
+        node = told["nodes"].setdefault(gate["node"], {})
+        asked = {"kind": "approval", "id": gate["id"], "message": gate["message"], "until": gate["deadline"]}
+        node.update(state="waiting", waits={**asked, "approvers": gate["approvers"]})
+    _add_waits(told)
     paths = sorted(told["nodes"], key=len, reverse=True)
     for trouble in found:
         step = (trouble["step"] or "").partition("#")[0]

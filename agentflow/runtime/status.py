@@ -32,7 +32,7 @@ async def status(graph: Graph, ctx: restate.WorkflowSharedContext) -> bytes:
         key = ctx.key()
         seen = await steps.journaled(ctx, "engine", lambda: asyncio.to_thread(_engine, graph.name, key))
         if seen:
-            runs.add(told, seen["invocation"], seen["troubles"])
+            runs.add(told, seen["invocation"], seen["troubles"], seen["gates"])
     return json.dumps(told, ensure_ascii=False).encode()
 
 
@@ -42,6 +42,8 @@ def _engine(graph: str, key: str) -> dict[str, Any]:
         return {}
     try:
         run = runs.find(Admin(url), graph, key)
-        return {} if run is None else {"invocation": run.id, "troubles": runs.troubles(Admin(url), run)}
+        if run is None:
+            return {}
+        return {"invocation": run.id, "troubles": runs.troubles(Admin(url), run), "gates": runs.gates(Admin(url), run)}
     except (Refused, Unreachable):
         return {}
