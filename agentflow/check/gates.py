@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from agentflow.check.order import Order
 from agentflow.check.places import Analysis, Block, Place
 from agentflow.check.proof import Counterexample, counterexample
 from agentflow.check.types import Typed, approved_or_skipped
@@ -18,6 +19,7 @@ from agentflow.nodes.parallel import ParallelBody
 from agentflow.nodes.registry import KINDS
 from agentflow.types import Json
 
+MOST_ASKED = 20  # approvals, the last ones, of which a node's condition may ask
 HELP = "wait for an approval that ends the run unless approved, or add when: x is skipped or x.approved"
 
 
@@ -26,13 +28,14 @@ def check(analysis: Analysis, typed: Typed) -> Iterator[Diagnostic]:
     if not dangerous:
         return
     yield from _agents(analysis, dangerous)
+    gates = _Gates(typed.order)
     for place in analysis.places:
         called = KINDS[place.node.kind].called_tool(place.node)
         if called in dangerous:
-            yield from _node(analysis, typed, place, called, (*place.node.path, place.node.kind))
+            yield from _node(typed, place, gates, called, (*place.node.path, place.node.kind))
         notify = place.node.body.notify if isinstance(place.node.body, ApprovalBody) else None
         if notify is not None and notify.tool in dangerous:
-            yield from _node(analysis, typed, place, notify.tool, (*place.node.path, "notify", "tool"))
+            yield from _node(typed, place, gates, notify.tool, (*place.node.path, "notify", "tool"))
 
 
 def _agents(analysis: Analysis, dangerous: set[str]) -> Iterator[Diagnostic]:
@@ -54,20 +57,18 @@ def _index(data: Json, path: Path, name: str) -> int:
     return data.index(name) if isinstance(data, list) and name in data else 0
 
 
-def _node(analysis: Analysis, typed: Typed, place: Place, tool: str, path: Path) -> Iterator[Diagnostic]:
-    gates: list[Place] = []
-    for gate in _gates_before(place):  # the nearest first, and mostly that is enough
-        if _ends_the_run(gate):
-            return
-        gates.append(gate)
-    asked = [gate for gate in gates if _proves_something(gate, place)]
+def _node(typed: Typed, place: Place, before: _Gates, tool: str, path: Path) -> Iterator[Diagnostic]:
+    gates = list(before.before(place))
+    if any(map(_ends_the_run, gates)):
+        return
+    asked = [gate for gate in gates if _proves_something(gate, place)][-MOST_ASKED:]
     open_case: Counterexample | None = None
     for gate in asked:
         goal = approved_or_skipped(gate.node.name)
         open_case = counterexample(typed.names_world(place.scope), typed.facts(place), goal)
         if open_case is None:
             return
-    yield _unguarded(analysis, place, tool, path, gates, asked, open_case)
+    yield _unguarded(typed.analysis, place, tool, path, gates, asked, open_case)
 
 
 def _unguarded(
@@ -127,25 +128,37 @@ def _around(place: Place) -> Place | None:
 # ---------------------------------------------------------------- approvals on the way
 
 
-def _gates_before(place: Place) -> Iterator[Place]:
+class _Gates:
     """Approvals that are decided before a node runs: among its ancestors, and inside those that always run whole."""
-    here: Place | None = place
-    while here is not None:
-        if here.block is not None:
-            for ancestor in _ancestors(here.block, here.node.name):
-                yield from _gates_in(ancestor)
-        here = _around(here)
 
+    def __init__(self, order: Order) -> None:
+        self.order = order
+        self.above: dict[int, dict[str, int]] = {}  # of each block, by name: a bit for each gate
+        self.gates: dict[int, list[Place]] = {}
 
-def _ancestors(block: Block, name: str) -> Iterator[Place]:
-    seen: set[str] = {name}
-    left = [name]
-    while left:
-        for before in block.edges[left.pop()]:
-            if before not in seen:
-                seen.add(before)
-                left.append(before)
-                yield block.places[before]
+    def before(self, place: Place) -> Iterator[Place]:
+        here: Place | None = place
+        while here is not None:
+            if here.block is not None:
+                mask = self._of(here.block)[here.node.name]
+                yield from (gate for at, gate in enumerate(self.gates[id(here.block)]) if mask >> at & 1)
+            here = _around(here)
+
+    def _of(self, block: Block) -> dict[str, int]:
+        found = self.above.get(id(block))
+        if found is None:
+            found = self.above[id(block)] = {}
+            gates = self.gates[id(block)] = []
+            own: dict[str, int] = {}
+            for name in self.order.of(block):
+                inside = list(_gates_in(block.places[name]))
+                own[name] = ((1 << len(inside)) - 1) << len(gates)
+                gates += inside
+                mask = 0
+                for before in block.edges[name]:
+                    mask |= found.get(before, 0) | own.get(before, 0)
+                found[name] = mask
+        return found
 
 
 def _gates_in(place: Place) -> Iterator[Place]:

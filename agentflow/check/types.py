@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -19,6 +19,8 @@ from agentflow.nodes.registry import KINDS
 from agentflow.spec.model import MISSING, BlockSpec, GraphSpec, NodeSpec
 from agentflow.syntax import Expression, SyntaxProblem
 from agentflow.types import ANY, BOOLEAN, INTEGER, NULL, NUMBER, STRING, Field, Json, ListOf, Object, Type
+
+MOST_ENDINGS = 30  # of nodes before one that may have ended the run: more are left out of proofs
 
 
 @dataclass(eq=False)
@@ -158,18 +160,25 @@ class Typed:
         return found
 
     def _spread(self, block: Block, ending: Mapping[str, Facts]) -> dict[str, Facts]:
-        bits = {name: 1 << at for at, name in enumerate(ending)}
+        names = list(ending)
+        bits = {name: 1 << at for at, name in enumerate(names)}
         above: dict[str, int] = {}
-        known: dict[int, Facts] = {}
         for name in self.order.of(block):
             mask = 0
             for before in block.edges[name]:
                 mask |= above.get(before, 0) | bits.get(before, 0)
             above[name] = mask
-        latest = list(ending.items())[::-1]
-        for mask in {*above.values()} - {0}:
-            known[mask] = tuple(fact for name, facts in latest if bits[name] & mask for fact in facts)
-        return {name: known[mask] for name, mask in above.items() if mask}
+        return {name: tuple(_latest(mask, names, ending)) for name, mask in above.items() if mask}
+
+
+def _latest(mask: int, names: list[str], ending: Mapping[str, Facts]) -> Iterator[Fact]:
+    """The facts of the nodes in a mask, those furthest down in the file first."""
+    for _ in range(MOST_ENDINGS):
+        if not mask:
+            return
+        at = mask.bit_length() - 1
+        mask &= ~(1 << at)
+        yield from ending[names[at]]
 
 
 def _is_plain_constant(parsed: syntax.Template | Expression) -> bool:
