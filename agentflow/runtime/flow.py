@@ -6,7 +6,7 @@ A `Run` is a place in the graph, a path and a scope, within the invocation that 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
@@ -276,14 +276,19 @@ class Run:
         if flight.state is not None:
             self.invocation.report.put(place.path, flight.state)
 
-    async def failed_aside(self, node: Node, place: Run, error: NodeError) -> None:
+    async def failed_aside(self, node: Node, place: Run, error: NodeError, undo: Sequence[saga.Entry] = ()) -> None:
         """A node that ran beside others failed: for good, unless `on_error` has something to put in its place."""
-        self.invocation.report.ended(place.path, "failed", self.invocation.now, error.as_json())
-        if node in self.invocation.graph.handlers:
+        invocation = self.invocation
+        invocation.report.ended(place.path, "failed", invocation.now, error.as_json())
+        mark = len(invocation.undo)
+        invocation.undo.extend(undo)
+        if node in invocation.graph.handlers:
             raise error  # in an invocation of its own, `on_error` has had its turn there
         self.attempted(node, place)
         if node.on_error is None:
             raise error
+        done, invocation.undo[mark:] = invocation.undo[mark:], []
+        await saga.undo(invocation, done, error.as_json())
         await self.instead(node, place, error)
 
     async def together(self, *nodes: Node) -> None:

@@ -94,6 +94,7 @@ class _Race:
     async def _failed(self, node: Node, branch: Run, place: Run, error: NodeError, undo: list[saga.Entry]) -> None:
         self.invocation.report.ended(place.path, "failed", self.invocation.now, error.as_json())
         if node.on_error is not None and node not in self.invocation.graph.handlers:
+            await saga.undo(self.invocation, undo, error.as_json())
             self._succeeded(node, await branch.instead(node, place, error))
             return
         tolerant = self.join == "any" or isinstance(self.join, int) or (self.join == "all" and self.collect)

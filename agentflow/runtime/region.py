@@ -64,8 +64,7 @@ class Region:
         try:
             value = await flight.take()
         except NodeError as error:
-            self.invocation.undo.extend(flight.undo)
-            await self.run.failed_aside(node, place, error)
+            await self.run.failed_aside(node, place, error, flight.undo)
         else:
             self.invocation.undo.extend(flight.undo)
             self.run.landed(node, place, flight, value)

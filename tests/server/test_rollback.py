@@ -68,6 +68,32 @@ nodes:
 """,
     ),
     graph(
+        "back_caught",
+        """
+nodes:
+  caught: {tool: maybe, with: {name: caught}, retry: {attempts: 1}, on_error: continue}
+  beside: {tool: work, with: {name: beside}}
+  branches:
+    parallel:
+      p: {tool: maybe, with: {name: p}, retry: {attempts: 1}, on_error: {use: {id: instead}}}
+      q: {tool: work, with: {name: q}}
+  last: {tool: once, with: {name: last}, needs: [caught, beside, branches]}
+output: "{{ branches.p.id }}"
+""",
+    ),
+    graph(
+        "back_loser",
+        """
+nodes:
+  race:
+    join: any
+    parallel:
+      fast: {tool: look, with: {name: fast}}
+      slow: {steps: {one: {tool: act, with: {name: one}}, two: {tool: act, with: {name: two}}}}
+  last: {tool: once, with: {name: last}, needs: [race]}
+""",
+    ),
+    graph(
         "back_long",
         "nodes:\n"
         + "".join(
@@ -158,6 +184,32 @@ def test_an_undo_that_fails_for_good_is_reported_and_the_others_go_on(service: S
     assert f"n2 (undo_act, key {keys['n2']}): undo_act refuses" in error.message
 
 
+def test_a_caught_failure_beside_others_is_undone_before_its_replacement_counts(service: Service) -> None:
+    service.control(act={"fail": "error"}, work={"beside": {"delay": 0.3}})
+    assert service.run("back_caught", "1") == "instead"
+    assert sorted(service.names("undo_try")) == ["caught", "p"]
+    assert service.names()[-1] == "last"
+    run = service.status("back_caught", "1")["run"]
+    assert (run["state"], run["compensation"]) == ("succeeded", "done")
+    service.forget()
+    service.control(act={"fail": "error"}, work={"last": {"fail": "terminal"}})
+    refused(service, "back_caught", "2")
+    assert sorted(service.names("undo_try")) == ["caught", "p"]  # once, also when the run fails later
+
+
+def test_what_could_not_be_undone_of_a_loser_is_told_however_the_run_ends(service: Service) -> None:
+    behaviour = {"look": {"delay": 0.6}, "act": {"two": {"delay": 1}}, "undo_act": {"one": {"fail": "terminal"}}}
+    service.control(**behaviour)
+    service.run("back_loser", "1")
+    run = service.status("back_loser", "1")["run"]
+    assert (run["state"], run["compensation"]) == ("succeeded", "failed")
+    assert [entry["node"] for entry in run["not_undone"]] == ["race.slow.one"]
+    assert [entry["node"] for entry in run["undone"]] == ["race.slow.two"]
+    service.control(**behaviour, work={"last": {"fail": "terminal"}})
+    error = refused(service, "back_loser", "2")
+    assert "Undone: race.slow.two (undo_act). NOT undone: race.slow.one (undo_act, key " in error.message
+
+
 def test_the_time_limit_of_a_run_undoes_what_it_did(service: Service) -> None:
     service.control(look={"delay": 3})
     began = time.monotonic()
@@ -171,10 +223,13 @@ def test_the_time_limit_of_a_run_undoes_what_it_did(service: Service) -> None:
 def test_kills_in_the_middle_of_undoing_repeat_nothing_that_was_recorded(service: Service, kills: int) -> None:
     service.control(work={"bad": {"fail": "terminal"}}, undo_act={"delay": 0.2})
     run = service.send("back_long", f"kill{kills}")
+    in_the_middle = 0
     for _ in range(3):
         until(lambda: service.effects("undo_act", event="begin"), 20, "the first undo")
         time.sleep(0.1 + random.random() * 0.35)
+        in_the_middle += len(set(service.names("undo_act"))) < 6
         service.restart()
+    assert in_the_middle
     with pytest.raises(Refused) as caught:
         service.attach(run)
     assert caught.value.metadata["not_undone"] == "[]"
