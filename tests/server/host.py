@@ -23,7 +23,8 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import google.adk.agents.llm_agent
 import restate
@@ -128,7 +129,19 @@ def child(order: dict[str, Any]) -> None:
     asyncio.run(serve(restate.app(services), config))  # type: ignore[arg-type]
 
 
+class Warming:
+    """A run that answers at once: the first turn of a process takes ADK half a second."""
+
+    path, scope, replies = "warming", {"input": {}, "run": {}}, None  # noqa: RUF012
+    invocation = SimpleNamespace(graph=SimpleNamespace(agents={}))
+
+    async def model_call(self, address: str, call: object, retry: object) -> dict[str, Any]:
+        return {"content": {"role": "model", "parts": [{"text": "warm"}]}}
+
+
 def main() -> None:
+    agent: Any = agentflow.runtime.Agent("warming", agentflow.runtime.Model("default", "none"), "Get warm.")
+    asyncio.run(agentflow.runtime.agents.turn(cast("Any", Warming()), agent, "Well?"))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the dead leave nothing behind
     gc.freeze()
     print("ready", flush=True)
