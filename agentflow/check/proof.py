@@ -39,6 +39,7 @@ SOMETHING = Special("something")  # a value that is there, and true, and none of
 SKIPPED, FAILED = Special("skipped"), Special("failed")  # null takes the node's place
 Case = Special | Json
 Row = Mapping[str, Case]
+Condition = tuple[str | None, Expression, bool]  # of a node: true where it is not skipped; else true or false as said
 
 
 @dataclass(frozen=True)
@@ -245,28 +246,55 @@ class _Proof:
                 found.given.append(None)
         found.constants += [one for one in constants if one is not None]
 
-    def rows(self) -> Iterator[Row]:
-        names = list(self.questions)
-        for values in itertools.product(*(question.cases or [SOMETHING] for question in self.questions.values())):
-            yield dict(zip(names, values, strict=True))
-
     # ------------------------------------------------------------ what holds in a case
 
     def refuted(self, goal: Expression, facts: list[Fact]) -> Counterexample | None:
         """A case in which the facts hold and the goal does not."""
-        for row in self.rows():
+        for row in self.rows(facts):
             try:
-                if self.holds(row, facts) and not self.true(goal, row):
+                if not self.true(goal, row):
                     return Counterexample(list(self.words(row)))
             except Unusable:
                 continue  # the run would have ended
         return None
 
-    def holds(self, row: Row, facts: Iterable[Fact]) -> bool:
-        for name, when in self.axioms:
-            if (row[name] is SKIPPED) is self.true(when, row):
-                return False
-        return all(self.true(of, row) is wanted for of, wanted in facts)
+    def rows(self, facts: list[Fact]) -> Iterator[Row]:
+        """Every combination of cases in which the facts and the axioms hold: one mapping, which changes."""
+        names = list(self.questions)
+        cases = [question.cases or [SOMETHING] for question in self.questions.values()]
+        conditions = self.conditions(facts)
+        row: dict[str, Case] = {}
+
+        def descend(at: int) -> Iterator[Row]:
+            if at == len(names):
+                yield row
+                return
+            for case in cases[at]:
+                row[names[at]] = case
+                if all(self.allows(condition, row) for condition in conditions.get(at, ())):
+                    yield from descend(at + 1)
+
+        return descend(0)
+
+    def conditions(self, facts: list[Fact]) -> dict[int, list[Condition]]:
+        """What must hold, by the last question that it asks: as soon as that is answered, it can be decided."""
+        asked = [names_in(question.of) for question in self.questions.values()]
+        found: dict[int, list[Condition]] = {}
+        for name, of, wanted in [
+            *((name, when, False) for name, when in self.axioms),
+            *((None, *fact) for fact in facts),
+        ]:
+            mentioned = names_in(of) | ({name} if name is not None else set())
+            last = max((at for at, names in enumerate(asked) if names <= mentioned), default=0)
+            found.setdefault(last, []).append((name, of, wanted))
+        return found
+
+    def allows(self, condition: Condition, row: Row) -> bool:
+        name, of, wanted = condition
+        try:
+            return self.true(of, row) is (wanted if name is None else row[name] is not SKIPPED)
+        except Unusable:
+            return False  # the run would have ended
 
     def true(self, of: Expression, row: Row) -> bool:
         return bool(self.value(of, row))
