@@ -37,6 +37,11 @@ TOOLS = """
 tools:
   act:       {python: "tools.desk:act", compensate: {tool: undo_act, with: {id: "{{ result.id }}"}}}
   maybe:     {python: "tools.desk:act", compensate: {tool: undo_try, on: attempted, with: {name: "{{ args.name }}"}}}
+  brief:
+    python: "tools.desk:act"
+    timeout: 300ms
+    retry: {attempts: 1}
+    compensate: {tool: undo_act, with: {id: "{{ result.id }}"}}
   undo_act:  {python: "tools.desk:undo_act", retry: {attempts: 2, initial: 10ms}}
   undo_try:  {python: "tools.desk:undo_try"}
   work:      {python: "tools.desk:work"}

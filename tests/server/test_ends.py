@@ -28,7 +28,12 @@ nodes:
       asks: {approval: Well?, approvers: [ada]}
   effect: {tool: act, with: {name: slow}, needs: [done], when: input.where == "effect"}
   gate: {approval: Well?, approvers: [ada], needs: [done], when: input.where == "gate"}
-  retry: {tool: work, with: {name: broken}, needs: [done], when: input.where == "retry", retry: {attempts: 12, initial: 200ms, factor: 1}}
+  retry:
+    tool: work
+    with: {name: broken}
+    needs: [done]
+    when: input.where == "retry"
+    retry: {attempts: 12, initial: 200ms, factor: 1}
   group:
     needs: [done]
     when: input.where == "group"
@@ -73,7 +78,12 @@ nodes:
     ),
     graph(
         "end_service",
-        "kind: service\nnodes:\n  one: {tool: act, with: {name: one}}\n  two: {approval: Well?, approvers: [ada], needs: [one]}",
+        """
+kind: service
+nodes:
+  one: {tool: act, with: {name: one}}
+  two: {approval: Well?, approvers: [ada], needs: [one]}
+""",
     ),
 ]
 REPLIES = {

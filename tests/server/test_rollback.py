@@ -82,6 +82,19 @@ output: "{{ branches.p.id }}"
 """,
     ),
     graph(
+        "back_unknown",
+        """
+nodes:
+  unknown: {tool: brief, with: {name: unknown}, on_error: continue}
+  beside: {tool: work, with: {name: beside}}
+  branches:
+    parallel:
+      p: {tool: brief, with: {name: p}, on_error: {use: {id: instead}}}
+      q: {tool: work, with: {name: q}}
+output: "{{ branches.p.id }}"
+""",
+    ),
+    graph(
         "back_loser",
         """
 nodes:
@@ -195,6 +208,15 @@ def test_a_caught_failure_beside_others_is_undone_before_its_replacement_counts(
     service.control(act={"fail": "error"}, work={"last": {"fail": "terminal"}})
     refused(service, "back_caught", "2")
     assert sorted(service.names("undo_try")) == ["caught", "p"]  # once, also when the run fails later
+
+
+def test_of_a_caught_failure_with_an_unknown_outcome_the_run_says_so(service: Service) -> None:
+    service.control(act={"delay": 1})
+    assert service.run("back_unknown", "1") == "instead"
+    run = service.status("back_unknown", "1")["run"]
+    assert (run["state"], run["compensation"]) == ("succeeded", "failed")
+    assert sorted(entry["node"] for entry in run["not_undone"]) == ["branches.p", "unknown"]
+    assert {entry["error"] for entry in run["not_undone"]} == {"whether it took effect is not known"}
 
 
 def test_what_could_not_be_undone_of_a_loser_is_told_however_the_run_ends(service: Service) -> None:
