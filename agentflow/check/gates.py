@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from agentflow.check.order import Order
 from agentflow.check.places import Analysis, Block, Place
-from agentflow.check.proof import Counterexample, counterexample
+from agentflow.check.proof import Counterexample, counterexample, names_in
 from agentflow.check.types import Typed, approved_or_skipped
 from agentflow.diagnostics import Diagnostic, Path, quoted
 from agentflow.nodes.approval import ApprovalBody
@@ -19,7 +19,8 @@ from agentflow.nodes.parallel import ParallelBody
 from agentflow.nodes.registry import KINDS
 from agentflow.types import Json
 
-MOST_ASKED = 20  # approvals, the last ones, of which a node's condition may ask
+LONGEST_WAY = 8  # nodes that are shown
+MOST_ASKED = 10  # approvals of which a node's conditions may ask
 HELP = "wait for an approval that ends the run unless approved, or add when: x is skipped or x.approved"
 
 
@@ -61,13 +62,17 @@ def _node(typed: Typed, place: Place, before: _Gates, tool: str, path: Path) -> 
     gates = list(before.before(place))
     if any(map(_ends_the_run, gates)):
         return
-    asked = [gate for gate in gates if _proves_something(gate, place)][-MOST_ASKED:]
+    facts = typed.facts(place)
+    named = {name for of, _ in facts[:MOST_ASKED] for name in names_in(of)}
+    asked = [gate for gate in gates if _proves_something(gate, place)]
+    # Those that the conditions name come first; of the others, the last may be proved to be skipped.
+    asked = [gate for gate in asked if gate.node.name in named][-MOST_ASKED:][::-1] + asked[-2:]
     open_case: Counterexample | None = None
     for gate in asked:
-        goal = approved_or_skipped(gate.node.name)
-        open_case = counterexample(typed.names_world(place.scope), typed.facts(place), goal)
-        if open_case is None:
+        found = counterexample(typed.names_world(place.scope), facts, approved_or_skipped(gate.node.name))
+        if found is None:
             return
+        open_case = open_case or found
     yield _unguarded(typed.analysis, place, tool, path, gates, asked, open_case)
 
 
@@ -85,7 +90,7 @@ def _unguarded(
     names = _way(place)
     way = " -> ".join(names)
     if open_case is not None:
-        gate = asked[-1].node
+        gate = asked[0].node
         related = ((source.key_span(gate.path), "its approval does not end the run, and is not asked for"),)
         if not open_case.tried:
             note = f"that it waits for {quoted(gate.name)} cannot be proved: too much depends on it"
@@ -109,6 +114,8 @@ def _way(place: Place) -> list[str]:
     here: Place | None = place
     seen: set[int] = set()
     while here is not None and id(here) not in seen:
+        if len(names) > LONGEST_WAY:
+            return ["...", *names[::-1]]
         seen.add(id(here))
         before = next(iter(here.block.edges[here.node.name]), None) if here.block is not None else None
         if before is not None and here.block is not None:

@@ -21,6 +21,7 @@ from agentflow.types import BOOLEAN, STRING, Enumeration, Json, ListOf, Object, 
 from agentflow.values import Unusable, less, number, same
 
 MOST = 4096
+MOST_FACTS = 60
 Fact = tuple[Expression, bool]
 Facts = tuple[Fact, ...]
 
@@ -89,7 +90,18 @@ def proves(world: World, facts: Facts, goal: Expression) -> bool:
 
 def is_given(world: World, facts: Facts, of: Expression) -> bool:
     """Neither null nor missing, wherever the facts hold."""
+    if _plainly_given(facts, key(of)):
+        return True
     return proves(world, facts, syntax.Not(syntax.Tested(of, "none", (), 0), 0))
+
+
+def _plainly_given(facts: Facts, path: str) -> bool:
+    """Whether a fact says in as many words that a path, or a field of it, is true."""
+    for of, holds in facts[:MOST_FACTS]:
+        for part in _conjuncts(of) if holds else ():
+            if isinstance(part, syntax.Name | syntax.Attr) and f"{key(part)}.".startswith(f"{path}."):
+                return True
+    return False
 
 
 def counterexample(world: World, facts: Facts, goal: Expression) -> Counterexample | None:
@@ -129,7 +141,7 @@ class _Proof:
 
         They come in batches, the nearest first; each batch takes account of the questions that the one before added.
         """
-        left = list(facts)
+        left = list(facts[:MOST_FACTS])
         certain = {key(part) for of, holds in facts if holds for part in _conjuncts(of)}
         explained: set[str] = set()
         batch: list[Fact] = []
