@@ -56,10 +56,8 @@ def written(service: Service, root: str) -> str:
     ids = [root]
     while ids:
         one = ids.pop(0)
-        about = service.engine.admin.query(
-            f"select target_service_name as service, target_handler_name as handler from sys_invocation where id = '{one}'"
-        )[0]
-        head = re.sub(r"_[0-9a-f]{8}$", "_<revision>", str(about["service"])) + f"/{about['handler']}"
+        target = service.engine.admin.query(f"select target from sys_invocation where id = '{one}'")[0]["target"]
+        head = re.sub(r"_[0-9a-f]{8}(?=/)", "_<revision>", str(target).replace("/journal/sign_off", "/<gate>"))
         rows = service.engine.admin.query(
             f"select entry_type, name from sys_journal where id = '{one}' and entry_type like 'Command%' order by index"
         )
