@@ -124,6 +124,20 @@ class _Proof:
         self.world = world
         self.questions: dict[str, _Question] = {}
         self.axioms: list[tuple[str, Expression]] = []
+        self._keys: dict[int, tuple[Expression, str]] = {}  # with what has it, which must not make room for another
+
+    def key(self, of: Expression) -> str:
+        found = self._keys.get(id(of))
+        if found is None:
+            found = self._keys[id(of)] = (of, key(of))
+        return found[1]
+
+    def comparison(self, op: str, left: Expression, right: Expression) -> str:
+        """One question for all comparisons of two things: less, equal or greater."""
+        first, second = self.key(left), self.key(right)
+        if op in ("in", "not in"):
+            return f"{first} in {second}"
+        return f"{first} <=> {second}" if first <= second else f"{second} <=> {first}"
 
     # ------------------------------------------------------------ what there is to ask
 
@@ -142,7 +156,7 @@ class _Proof:
         They come in batches, the nearest first; each batch takes account of the questions that the one before added.
         """
         left = list(facts[:MOST_FACTS])
-        certain = {key(part) for of, holds in facts if holds for part in _conjuncts(of)}
+        certain = {self.key(part) for of, holds in facts if holds for part in _conjuncts(of)}
         explained: set[str] = set()
         batch: list[Fact] = []
         progress = True
@@ -161,7 +175,7 @@ class _Proof:
                 if name in explained or outcomes is None or outcomes.when is None:
                     continue
                 explained.add(name)
-                if certain.issuperset(map(key, _conjuncts(outcomes.when))):  # word for word, however long
+                if certain.issuperset(map(self.key, _conjuncts(outcomes.when))):  # word for word, however long
                     batch.append((syntax.Tested(syntax.Name(name, 0), "skipped", (), 0), False))
                 elif self.take(outcomes.when):
                     self.axioms.append((name, outcomes.when))
@@ -221,7 +235,7 @@ class _Proof:
 
     def opaque(self, of: Expression) -> None:
         """A question of its own, about which no more is known."""
-        self.questions.setdefault(key(of), _Question(of, None, [True, False]))
+        self.questions.setdefault(self.key(of), _Question(of, None, [True, False]))
 
     def compare(self, op: str, left: Expression, right: Expression) -> None:
         for path, other in ((left, right), (right, left)):
@@ -240,15 +254,15 @@ class _Proof:
             if _is_path(side):
                 self.path(side)
         compared = syntax.Compare(left, ((op, right),), 0)
-        self.questions.setdefault(_comparison(op, left, right), _Question(compared, None, [-1, 0, 1]))
+        self.questions.setdefault(self.comparison(op, left, right), _Question(compared, None, [-1, 0, 1]))
 
     def path(self, of: Expression, constants: Iterable[Json] = ()) -> None:
         if isinstance(of, syntax.Attr | syntax.Item):
             self.ask(of.of)
-        found = self.questions.get(key(of))
+        found = self.questions.get(self.key(of))
         if found is None:
             type = self.world.type_of(of)
-            found = self.questions[key(of)] = _Question(of, without_null(type))
+            found = self.questions[self.key(of)] = _Question(of, without_null(type))
             outcomes = self.world.outcomes(of.name) if isinstance(of, syntax.Name) else None
             if outcomes is not None and outcomes.when is not None:
                 found.given.append(SKIPPED)
@@ -319,7 +333,7 @@ class _Proof:
                 found = row[of.name]
                 return None if found is SKIPPED or found is FAILED else found
             case syntax.Attr(of=inside):
-                return None if self.value(inside, row) is None else row[key(of)]
+                return None if self.value(inside, row) is None else row[self.key(of)]
             case syntax.Item(of=inside):
                 return self.item(of, self.value(inside, row), row)
             case syntax.Not(of=inside):
@@ -333,8 +347,8 @@ class _Proof:
             case syntax.Compare(first=first, rest=rest):
                 sides = [first, *(right for _, right in rest)]
                 return all(self.compared(op, sides[at], right, row) for at, (op, right) in enumerate(rest))
-        if key(of) in row:
-            return row[key(of)]
+        if self.key(of) in row:
+            return row[self.key(of)]
         match of:
             case syntax.Tested(of=inside, name="none" | "undefined"):
                 return self.value(inside, row) is None
@@ -356,7 +370,7 @@ class _Proof:
         raise AssertionError(of)
 
     def item(self, of: syntax.Item, owner: Case, row: Row) -> Case:
-        found = row[key(of)]
+        found = row[self.key(of)]
         if owner is None or owner == []:
             return None
         if found is None and owner is SOMETHING and _constants(of.key) in ([0], [-1]):
@@ -364,7 +378,7 @@ class _Proof:
         return found
 
     def compared(self, op: str, left: Expression, right: Expression, row: Row) -> bool:
-        name = _comparison(op, left, right)
+        name = self.comparison(op, left, right)
         if name not in row:
             return _compare(op, self.value_of_side(left, row), self.value_of_side(right, row))
         sides = [self.value(side, row) if _is_path(side) else SOMETHING for side in (left, right)]
@@ -372,7 +386,7 @@ class _Proof:
             return _compare(op, sides[0], sides[1])
         order = row[name]
         assert isinstance(order, int)
-        order = order if key(left) <= key(right) else -order
+        order = order if self.key(left) <= self.key(right) else -order
         wanted = {"==": (0,), "in": (0,), "!=": (-1, 1), "not in": (-1, 1)}
         return order in {**wanted, "<": (-1,), "<=": (-1, 0), ">": (1,), ">=": (0, 1)}[op]
 
@@ -496,13 +510,6 @@ def _constants(of: Expression) -> list[Json] | None:
         case syntax.Unary(op="-", of=syntax.Const(value=int() | float() as value)):
             return [-value]
     return None
-
-
-def _comparison(op: str, left: Expression, right: Expression) -> str:
-    """One question for all comparisons of two things: less, equal or greater."""
-    if op in ("in", "not in"):
-        return f"{key(left)} in {key(right)}"
-    return "{} <=> {}".format(*sorted((key(left), key(right))))
 
 
 def _compare(op: str, left: Case, right: Case) -> bool:
