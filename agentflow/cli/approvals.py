@@ -46,7 +46,9 @@ def open_gates(server: Admin, *, links: bool = False) -> list[dict[str, Json]]:
     )
     gates = [json.loads(str(row["value_utf8"])) for row in rows]
     return [
-        {field: gate.get(field) for field in (*FIELDS, "form")} | ({"links": _links(gate)} if links else {})
+        {field: gate.get(field) for field in (*FIELDS, "form")}
+        | ({"not_notified": gate["not_notified"]} if gate.get("not_notified") else {})
+        | ({"links": _links(gate)} if links else {})
         for gate in sorted(gates, key=lambda gate: str(gate.get("id")))
         if gate.get("state") == "open"
     ]
@@ -64,6 +66,9 @@ def _text(gate: dict[str, Json]) -> str:
         lines.append(f"  arguments: {json.dumps(gate['arguments'], ensure_ascii=False)}")
     if gate["deadline"] is not None:
         lines.append(f"  until: {gate['deadline']}")
+    problems = gate.get("not_notified")
+    if isinstance(problems, list):
+        lines += [f"  not notified: {problem}" for problem in problems]
     form = gate["form"]
     fields = form.get("properties") if isinstance(form, dict) else None
     if isinstance(fields, dict):

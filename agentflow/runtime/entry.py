@@ -238,12 +238,11 @@ async def branch(graph: Graph, node: Node, ctx: restate.Context, body: bytes) ->
         value = await run.one(plain)
         if invocation.cancelled:
             raise Cancelled
+        return _encode(result(value=value, outcome=scope[OUTCOMES].get(node.name)))
     except NodeError as error:
         kind, code, message, place = error.kind, error.code, error.message, error.node
     except Cancelled:
         kind, code, message, place = "cancelled", 499, "cancelled", None
-    else:
-        return _encode(result(value=value, outcome=scope[OUTCOMES].get(node.name)))
     metadata = {"kind": kind, "node": place or "", "agentflow": json.dumps(result())}
     raise TerminalError(message, status_code=code, metadata=metadata)
 

@@ -22,7 +22,7 @@ from restate.serde import BytesSerde
 from agentflow import tokens
 from agentflow.runtime import steps, templates
 from agentflow.runtime.errors import TemplateError
-from agentflow.runtime.graph import Graph, milliseconds
+from agentflow.runtime.graph import Graph, Retry, milliseconds
 from agentflow.runtime.times import RETENTION, rfc3339
 from agentflow.types import Json
 
@@ -46,6 +46,11 @@ def approvals(graph: Graph) -> restate.Workflow:
         return json.dumps(await _decide(ctx, body), ensure_ascii=False).encode()
 
     return service
+
+
+# Without a policy of its own a notification is given up soon, which `approvals` tells: the engine would try it again by
+# starting the whole gate again, and pause it in the end, with a decision that nobody then hears of.
+_TELLING = Retry(attempts=5, initial="500ms", max="5s")
 
 
 class _Gate:
@@ -138,7 +143,8 @@ class _Gate:
             except TemplateError as error:
                 return steps.failure("tool", str(error))
             assert isinstance(args, dict)
-            outcome = await steps.tool_step(tool, args, f"{gate['run']}:{gate['node']}:{person}", tool.retry, stop)
+            key = f"{gate['run']}:{gate['node']}:{person}"
+            outcome = await steps.tool_step(tool, args, key, tool.retry or _TELLING, stop)
             outcome.pop("value", None)  # what it returns is nobody's, and might hold the link
             return outcome
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import inspect
 import json
 import math
@@ -17,6 +18,7 @@ import os
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -140,6 +142,10 @@ def exited(error: BaseException) -> RuntimeError:
     return RuntimeError(f"it raised {type(error).__name__}{f': {error}' if str(error) else ''}")
 
 
+# Functions that are not async run here, and mostly wait; asyncio's own threads are about as many as there are cores.
+THREADS = ThreadPoolExecutor(100, "tool")
+
+
 def _in_thread(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
     try:
         return function(**arguments)
@@ -159,7 +165,8 @@ async def call(tool: Tool, args: Mapping[str, Json], key: str) -> Json:
         except EXITS as error:
             raise exited(error) from None
     else:
-        result = await asyncio.to_thread(_in_thread, tool.function, arguments)
+        thread = partial(contextvars.copy_context().run, _in_thread, tool.function, arguments)
+        result = await asyncio.get_running_loop().run_in_executor(THREADS, thread)
     try:
         return to_json(result)
     except ValueError as error:  # stays so, however often it is tried

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -168,3 +169,17 @@ def test_a_result_that_is_not_json_says_why(result: object, why: str) -> None:
 
 def test_a_pair_of_surrogates_is_one_character() -> None:
     assert steps.to_json({"a": "😀"}) == {"a": "😀"}
+
+
+def test_functions_that_wait_in_threads_wait_together() -> None:
+    def waits() -> str:
+        time.sleep(0.3)
+        return "waited"
+
+    async def all_of_them() -> list[steps.Outcome]:
+        tried = [steps.tool_step(Tool("tool", waits), {}, "key", ONCE, steps.Stop()) for _ in range(40)]
+        return list(await asyncio.gather(*tried))
+
+    began = time.monotonic()
+    assert {outcome["value"] for outcome in asyncio.run(all_of_them())} == {"waited"}
+    assert time.monotonic() - began < 1.5

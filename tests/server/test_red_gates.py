@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from harness import Service, graph
+from harness import Service, graph, until
 
 from agentflow.client import path, request
 
@@ -87,3 +87,24 @@ def test_odd_decisions_are_refused_at_once(service: Service, proof: Any) -> None
     ):
         assert request("POST", url, body, timeout=10).status == 400
     assert service.decide("formed", "odd/ask", "reject", token=token, comment="é漢\n").status == 200
+
+
+GRAPHS += [
+    graph(
+        "untold",
+        """
+nodes:
+  ask: {approval: Well?, approvers: [ann], notify: {tool: work, with: {name: "to {{ approver }}"}}}
+""",
+    ),
+]
+
+
+@pytest.mark.at("60s")
+def test_a_notification_that_never_succeeds_does_not_hold_the_gate(service: Service, proof: Any) -> None:
+    service.control(work={"fail": "error"})
+    service.send("untold", "one")
+    gate = service.gate("untold", "one/ask")
+    until(lambda: service.gates("untold")[0].get("not_notified"), 20)
+    assert service.decide("untold", "one/ask", "approve", token=proof(gate)).status == 200
+    assert service.result("untold", "one", timeout=10)["approved"]
