@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from agentflow.check.algebra import described
 from agentflow.diagnostics import choices_help, quoted
 from agentflow.syntax import Attr, Const, Expression, Item, Name, spelled, start_of
-from agentflow.types import STRING, Type
+from agentflow.types import STRING, Object, Type
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def root(of: Expression) -> str | None:
 def unknown_field(of: Attr, owner: Type, fields: list[str]) -> Finding:
     name = spelled(of.of)
     message = f"{quoted(name)} has no field {quoted(of.name)}"
-    note = None if fields else f"it is {described(owner)}"
+    note = None if fields else "it has no fields" if isinstance(owner, Object) else f"it is {described(owner)}"
     return Finding("unknown-field", message, of.at, len(of.name), note, choices_help(of.name, fields), root(of.of))
 
 

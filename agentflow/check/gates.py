@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from agentflow.check.cases import names_in
 from agentflow.check.order import Order
 from agentflow.check.places import Analysis, Block, Place
-from agentflow.check.proof import Counterexample, counterexample, names_in
+from agentflow.check.proof import Counterexample, counterexample
 from agentflow.check.types import Typed, approved_or_skipped
 from agentflow.diagnostics import Diagnostic, Path, quoted
 from agentflow.nodes.approval import ApprovalBody

@@ -25,8 +25,9 @@ from agentflow.check.algebra import (
     union,
     without_null,
 )
+from agentflow.check.cases import names_in
 from agentflow.check.findings import Finding
-from agentflow.check.proof import Facts, Outcomes, is_given, names_in
+from agentflow.check.proof import Facts, Outcomes, is_given
 from agentflow.diagnostics import quoted
 from agentflow.syntax import Expression, Part, Template
 from agentflow.types import ANY, BOOLEAN, INTEGER, NULL, NUMBER, STRING, Enumeration, Field, ListOf, Object, Type

@@ -7,18 +7,33 @@ A fact that would lead beyond that is left out, which can only make a proof fail
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from agentflow import syntax
-from agentflow.check.algebra import NOTHING, is_number, may_be_null, opaque, without_null
+from agentflow.check.algebra import is_number, may_be_null, opaque, without_null
+from agentflow.check.cases import (
+    FAILED,
+    SKIPPED,
+    SOMETHING,
+    TESTS,
+    Case,
+    cases_of,
+    compared,
+    conjuncts,
+    constants_of,
+    first_of,
+    is_path,
+    names_in,
+    root_of,
+    tells_null,
+)
 from agentflow.expressions import key
 from agentflow.syntax import Expression
-from agentflow.types import BOOLEAN, STRING, Enumeration, Json, ListOf, Object, Type
-from agentflow.values import Unusable, less, number, same
+from agentflow.types import Json, Type
+from agentflow.values import Unusable
 
 MOST = 4096
 MOST_FACTS = 60
@@ -26,19 +41,6 @@ Fact = tuple[Expression, bool]
 Facts = tuple[Fact, ...]
 
 
-class Special:
-    """A case that is no value of JSON."""
-
-    def __init__(self, word: str) -> None:
-        self.word = word
-
-    def __repr__(self) -> str:
-        return self.word
-
-
-SOMETHING = Special("something")  # a value that is there, and true, and none of those it is compared with
-SKIPPED, FAILED = Special("skipped"), Special("failed")  # null takes the node's place
-Case = Special | Json
 Row = Mapping[str, Case]
 Condition = tuple[str | None, Expression, bool]  # of a node: true where it is not skipped; else true or false as said
 
@@ -81,7 +83,7 @@ class _Question:
 
     @property
     def cases(self) -> list[Case]:
-        return self.given if self.type is None else [*self.given, *_cases(self.type, self.constants)]
+        return self.given if self.type is None else [*self.given, *cases_of(self.type, self.constants)]
 
 
 def proves(world: World, facts: Facts, goal: Expression) -> bool:
@@ -98,7 +100,7 @@ def is_given(world: World, facts: Facts, of: Expression) -> bool:
 def _plainly_given(facts: Facts, path: str) -> bool:
     """Whether a fact says in as many words that a path, or a field of it, is true."""
     for of, holds in facts[:MOST_FACTS]:
-        for part in _conjuncts(of) if holds else ():
+        for part in conjuncts(of) if holds else ():
             if isinstance(part, syntax.Name | syntax.Attr) and f"{key(part)}.".startswith(f"{path}."):
                 return True
     return False
@@ -156,7 +158,7 @@ class _Proof:
         They come in batches, the nearest first; each batch takes account of the questions that the one before added.
         """
         left = list(facts[:MOST_FACTS])
-        certain = {self.key(part) for of, holds in facts if holds for part in _conjuncts(of)}
+        certain = {self.key(part) for of, holds in facts if holds for part in conjuncts(of)}
         explained: set[str] = set()
         batch: list[Fact] = []
         progress = True
@@ -175,7 +177,7 @@ class _Proof:
                 if name in explained or outcomes is None or outcomes.when is None:
                     continue
                 explained.add(name)
-                if certain.issuperset(map(self.key, _conjuncts(outcomes.when))):  # word for word, however long
+                if certain.issuperset(map(self.key, conjuncts(outcomes.when))):  # word for word, however long
                     batch.append((syntax.Tested(syntax.Name(name, 0), "skipped", (), 0), False))
                 elif self.take(outcomes.when):
                     self.axioms.append((name, outcomes.when))
@@ -189,7 +191,7 @@ class _Proof:
             outcomes = self.world.outcomes(name)
             if outcomes is not None and outcomes.when is not None:
                 names |= names_in(outcomes.when)
-        return not names.isdisjoint(_root(question.of) for question in self.questions.values())
+        return not names.isdisjoint(root_of(question.of) for question in self.questions.values())
 
     def ask(self, of: Expression) -> None:
         match of:
@@ -215,17 +217,17 @@ class _Proof:
                 self.opaque(of)
             case syntax.Tested(of=inside, name="skipped" | "failed"):
                 self.ask(inside)
-            case syntax.Tested(of=inside, name="none" | "undefined" | "defined") if _known(inside):
+            case syntax.Tested(of=inside, name="none" | "undefined" | "defined") if tells_null(inside):
                 self.ask(inside)
             case syntax.Tested(of=inside, name="in" | "eq" | "ne" as name, args=(other,)):
                 self.compare(TESTS[name], inside, other)
-            case syntax.Filtered(of=inside, name="default", args=(other,), named=()) if _known(inside):
+            case syntax.Filtered(of=inside, name="default", args=(other,), named=()) if tells_null(inside):
                 self.ask(inside)
                 self.ask(other)
-            case syntax.Filtered(of=inside, name="required") if _known(inside):
+            case syntax.Filtered(of=inside, name="required") if tells_null(inside):
                 self.ask(inside)
-            case syntax.Filtered(of=inside, name="first" | "last") if _is_path(inside):
-                self.path(_first(inside))
+            case syntax.Filtered(of=inside, name="first" | "last") if is_path(inside):
+                self.path(first_of(inside))
             case _:
                 self.opaque(of)
 
@@ -239,19 +241,19 @@ class _Proof:
 
     def compare(self, op: str, left: Expression, right: Expression) -> None:
         for path, other in ((left, right), (right, left)):
-            constants = _constants(other)
+            constants = constants_of(other)
             flags = constants is not None and any(isinstance(one, bool) for one in constants)
             if flags and isinstance(path, syntax.Tested | syntax.Compare | syntax.Not):
                 self.ask(path)
                 return
-            if constants is not None and _is_path(path) and (path is left or op not in ("in", "not in")):
+            if constants is not None and is_path(path) and (path is left or op not in ("in", "not in")):
                 numbers = all(isinstance(one, int | float) and not isinstance(one, bool) for one in constants)
                 type = without_null(self.world.type_of(path))
                 if op in ("==", "!=", "in", "not in") or (numbers and (is_number(type) or opaque(type))):
                     self.path(path, constants)
                     return
         for side in (left, right):
-            if _is_path(side):
+            if is_path(side):
                 self.path(side)
         compared = syntax.Compare(left, ((op, right),), 0)
         self.questions.setdefault(self.comparison(op, left, right), _Question(compared, None, [-1, 0, 1]))
@@ -366,24 +368,24 @@ class _Proof:
                     raise Unusable("required")
                 return found
             case syntax.Filtered(of=inside):
-                return self.value(_first(inside), row)
+                return self.value(first_of(inside), row)
         raise AssertionError(of)
 
     def item(self, of: syntax.Item, owner: Case, row: Row) -> Case:
         found = row[self.key(of)]
         if owner is None or owner == []:
             return None
-        if found is None and owner is SOMETHING and _constants(of.key) in ([0], [-1]):
+        if found is None and owner is SOMETHING and constants_of(of.key) in ([0], [-1]):
             return SOMETHING  # a list that is not empty has a first and a last
         return found
 
     def compared(self, op: str, left: Expression, right: Expression, row: Row) -> bool:
         name = self.comparison(op, left, right)
         if name not in row:
-            return _compare(op, self.value_of_side(left, row), self.value_of_side(right, row))
-        sides = [self.value(side, row) if _is_path(side) else SOMETHING for side in (left, right)]
+            return compared(op, self.value_of_side(left, row), self.value_of_side(right, row))
+        sides = [self.value(side, row) if is_path(side) else SOMETHING for side in (left, right)]
         if None in sides:
-            return _compare(op, sides[0], sides[1])
+            return compared(op, sides[0], sides[1])
         order = row[name]
         assert isinstance(order, int)
         order = order if self.key(left) <= self.key(right) else -order
@@ -392,9 +394,9 @@ class _Proof:
 
     def value_of_side(self, side: Expression, row: Row) -> Case:
         if isinstance(side, syntax.ListLiteral):
-            return _constants(side)
+            return constants_of(side)
         if isinstance(side, syntax.Unary):
-            return (_constants(side) or [None])[0]
+            return (constants_of(side) or [None])[0]
         return self.value(side, row)
 
     # ------------------------------------------------------------ in words
@@ -409,124 +411,3 @@ class _Proof:
                     yield f"{syntax.spelled(of)} is {'null' if answer is None else str(answer).lower()}"
                 elif isinstance(answer, str) and answer:
                     yield f'{syntax.spelled(of)} is "{answer}"'
-
-
-TESTS = {"in": "in", "eq": "==", "ne": "!="}
-
-
-def _cases(type: Type, constants: list[Json]) -> list[Case]:
-    """The values of a type, as far as the constants that they are compared with tell them apart."""
-    if type == BOOLEAN:
-        return [True, False]
-    if isinstance(type, Enumeration):
-        named = [value for value in type.values if value in constants]
-        return [*named, *([SOMETHING] if len(named) < len(type.values) else [])]
-    if is_number(type):
-        return _numbers(constants)
-    if isinstance(type, Object) and type.fields:
-        return [SOMETHING]
-    if isinstance(type, ListOf):
-        return [SOMETHING, []]
-    if type == NOTHING:
-        return []
-    words: list[Case] = list(dict.fromkeys(one for one in constants if isinstance(one, str) and one))
-    if type == STRING:
-        return [SOMETHING, "", *words]
-    flags: list[Case] = [flag for flag in (True, False) if any(one is flag for one in constants)]
-    numbers = _numbers(constants) if any(map(number, constants)) else []
-    return [SOMETHING, "", *words, *flags, *numbers]
-
-
-def _numbers(constants: list[Json]) -> list[Case]:
-    """Below, at and above each number."""
-    points = sorted({0, *(one for one in constants if number(one))})
-    between = [(low + high) / 2 for low, high in itertools.pairwise(points)]
-    return [*sorted({*points, *between, points[0] - 1, points[-1] + 1})]
-
-
-def _is_path(of: Expression) -> bool:
-    match of:
-        case syntax.Name():
-            return True
-        case syntax.Attr(of=inside) | syntax.Item(of=inside, key=syntax.Const()):
-            return _is_path(inside)
-    return False
-
-
-def _known(of: Expression) -> bool:
-    """Whether its cases tell if it is null."""
-    match of:
-        case syntax.Const() | syntax.Not() | syntax.Compare() | syntax.Tested():
-            return True
-        case syntax.Logic() | syntax.Inline():
-            return all(map(_known, syntax.inner(of)))
-        case syntax.Filtered(of=inside, name="default", args=(other,), named=()):
-            return _known(inside) and _known(other)
-        case syntax.Filtered(of=inside, name="required"):
-            return _known(inside)
-        case syntax.Filtered(of=inside, name="first" | "last"):
-            return _is_path(inside)
-        case syntax.Attr(of=inside) | syntax.Item(of=inside):
-            return _known(inside) or not isinstance(inside, syntax.Name | syntax.Attr | syntax.Item)
-    return isinstance(of, syntax.Name)
-
-
-def _conjuncts(of: Expression) -> Iterator[Expression]:
-    if isinstance(of, syntax.Logic) and of.op == "and":
-        yield from _conjuncts(of.left)
-        yield from _conjuncts(of.right)
-    else:
-        yield of
-
-
-def _first(of: Expression) -> Expression:
-    return syntax.Item(of, syntax.Const(0, 0), 0)
-
-
-def _root(of: Expression) -> str:
-    while isinstance(of, syntax.Attr | syntax.Item):
-        of = of.of
-    return of.name if isinstance(of, syntax.Name) else next(iter(names_in(of)), "")
-
-
-def names_in(of: Expression) -> set[str]:
-    found: set[str] = set()
-    stack = [of]
-    while stack:
-        one = stack.pop()
-        if isinstance(one, syntax.Name):
-            found.add(one.name)
-        stack.extend(syntax.inner(one))
-    return found
-
-
-def _constants(of: Expression) -> list[Json] | None:
-    """The values of a constant, or of a list of them."""
-    match of:
-        case syntax.Const(value=value):
-            return [value]
-        case syntax.ListLiteral(items=items) if all(isinstance(item, syntax.Const) for item in items):
-            return [item.value for item in items if isinstance(item, syntax.Const)]
-        case syntax.Unary(op="-", of=syntax.Const(value=int() | float() as value)):
-            return [-value]
-    return None
-
-
-def _compare(op: str, left: Case, right: Case) -> bool:
-    if op in ("in", "not in"):
-        return (isinstance(right, list) and any(_equal(each, left) for each in right)) is (op == "in")
-    if op in ("==", "!="):
-        return _equal(left, right) is (op == "==")
-    if left is None or right is None:
-        return False
-    if isinstance(left, Special) or isinstance(right, Special):
-        raise Unusable("only numbers are compared with numbers")
-    if op in ("<", ">="):
-        return less(left, right) is (op == "<")
-    return less(right, left) is (op == ">")
-
-
-def _equal(left: Case, right: Case) -> bool:
-    if isinstance(left, Special) or isinstance(right, Special):
-        return False
-    return same(left, right)

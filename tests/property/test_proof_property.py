@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from agentflow import syntax
 from agentflow.check.algebra import field_of, nullable, without_null
-from agentflow.check.proof import Outcomes, is_given, names_in, proves
+from agentflow.check.cases import names_in
+from agentflow.check.proof import Outcomes, is_given, proves
 from agentflow.runtime import templates
 from agentflow.runtime.errors import TemplateError
 from agentflow.types import ANY, BOOLEAN, INTEGER, STRING, Enumeration, Field, ListOf, Nullable, Object, Type
@@ -36,7 +37,7 @@ ATOMS = (
     | st.tuples(st.sampled_from("tsfo"), st.sampled_from(["==", "!="]), st.sampled_from("abc")).map(
         lambda t: f"{t[0]}.kind {t[1]} '{t[2]}'"
     )
-    | st.tuples(st.sampled_from("tsfo"), st.sampled_from("== != < <= > >=".split()), st.integers(0, 10)).map(
+    | st.tuples(st.sampled_from("tsfo"), st.sampled_from(["==", "!=", "<", "<=", ">", ">="]), st.integers(0, 10)).map(
         lambda t: f"{t[0]}.n {t[1]} {t[2]}"
     )
     | st.sampled_from(

@@ -16,17 +16,23 @@ from agentflow.runtime import templates
 from agentflow.runtime.errors import TemplateError
 from agentflow.syntax import SyntaxProblem
 
-PIECES = st.sampled_from(
+WORDS = (
     "{{ }} {% %} {# #} {{- -}} {%- -%} if elif else endif for endfor in not and or is set raw endraw macro "
     "a b a.b a.b.c x _x __class__ loop loop.index true false none None skipped failed defined "
     "( ) [ ] { } , . : | ~ + - * / // % ** == != < <= > >= = ' \" \\ \n \r \r\n \t \x00 é 𝄞 0 1 1.5 1e999 007 0x1 1_0 "
     "'t' \"t\" default default(1) required length join(', ') map('upper') map(attribute='b') select sort first nope "
-    "range(9) a() a.b() a[0] a['b'] a[1:] a[::0] [] [1, 2] (1, 2) {'a': 1} 9**9".split(" ")
+    "range(9) a() a.b() a[0] a['b'] a[1:] a[::0] [] [1, 2] (1, 2) {'a': 1} 9**9"
 )
+OPERATORS = "+,-,*,/,//,%,~,==,!=,<,<=,>,>=,in,not in,and,or"
+PIECES = st.sampled_from(WORDS.split(" "))
 SOUP = st.lists(PIECES, max_size=14).map(" ".join) | st.lists(PIECES, max_size=14).map("".join)
 TEXTS = st.text(max_size=60) | SOUP | SOUP.map(lambda text: "{{ " + text + " }}")
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-9, 9) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=4),
+    st.none()
+    | st.booleans()
+    | st.integers(-9, 9)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=4),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["b", "c", "t"]), inner, max_size=3),
     max_leaves=6,
 )
@@ -41,7 +47,7 @@ ATOMS = st.sampled_from(["a", "b", "x", "a.b", "a.b.c", "1", "0", "2.5", "'t'", 
 
 def _grown(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     pair = st.tuples(inner, inner)
-    ops = st.sampled_from([*"+ - * / // % ~ == != < <= > >= in and or".split(), "not in"])
+    ops = st.sampled_from(OPERATORS.split(","))
     filters = st.sampled_from(sorted(set(FILTERS) - {"map", "selectattr", "rejectattr", "replace"}))
     tests = st.sampled_from(sorted(set(TESTS) - {"skipped", "failed"}))
     return (
