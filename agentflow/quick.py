@@ -144,7 +144,7 @@ def _closed(text: str, position: int) -> int:
 
 def _path(dotted: str, at: int) -> Expression | None:
     first, *attrs = dotted.split(".")
-    if first in _CONSTANTS or first in _KEYWORDS:
+    if first in _CONSTANTS or first in _KEYWORDS or len(attrs) > MOST_TOKENS // 2:
         return None
     path: Expression = Name(first, at)
     for attr in attrs:

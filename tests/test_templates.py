@@ -262,6 +262,7 @@ def test_hostile_expressions_end_in_a_template_error(text: str) -> None:
         "{#",
         "{{ }}",
         "{% if x %}" * 1000 + "{% endif %}" * 1000,
+        "{{ x" + ".y" * 100_000 + " }}",
         "{{ 'aaaaaaaaaa' " + "| replace('a', 'aaaaaaaaaa')" * 20 + " }}",
         "{% for a in l %}{% for b in l %}{% for c in l %}{{ l }}{% endfor %}{% endfor %}{% endfor %}",
     ],
