@@ -131,6 +131,8 @@ def outcome(service: Service, path: Path, key: str, entry: int) -> Outcome:
         result = service.attach(run)
     except Refused as refused:
         result = refused.message
+    if not died:
+        service.restart()  # so that it does not die of what is asked now
     until(lambda: not service.engine.invocations("status <> 'completed'"), 20, "the end of what it started")
     return Outcome(died, result, effects(service), sum(times - 1 for times in service.steps().values()))
 

@@ -255,12 +255,12 @@ def test_kills_in_the_middle_of_undoing_repeat_nothing_that_was_recorded(service
     with pytest.raises(Refused) as caught:
         service.attach(run)
     assert caught.value.metadata["not_undone"] == "[]"
-    undone = service.effects("undo_act")
+    undone = service.effects("undo_act", event="begin")
     first: dict[str, str] = {}
     for line in undone:
         assert first.setdefault(line["name"], line["key"]) == line["key"]
     assert list(first) == ["n5", "n4", "n3", "n2", "n1", "n0"]
-    assert len(undone) <= 6 + 3  # at most the one that was under way at each kill
+    assert 6 < len(undone) <= 6 + 3  # at most the one that was under way at each kill
     assert service.names("act") == ["n0", "n1", "n2", "n3", "n4", "n5"]
     assert sum(times - 1 for times in service.steps().values()) <= 3
 
