@@ -18,7 +18,7 @@ from agentflow.types import Json
 Form = Literal["text", "value", "expr"]
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Reference:
     """A name that a template looks up in its scope, and the fields that follow it."""
 
@@ -27,7 +27,7 @@ class Reference:
     at: int  # offset in the text
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Leaf:
     """One string of a template's data: where it is, and its tree, or what keeps it from having one."""
 
@@ -109,17 +109,16 @@ def _of_parts(parts: tuple[Part, ...], bound: frozenset[str], found: list[Refere
 
 
 def _of_expression(of: Expression, bound: frozenset[str], found: list[Reference]) -> None:
-    attrs: list[str] = []
-    inside = of
-    while isinstance(inside, syntax.Attr):
-        attrs.append(inside.name)
-        inside = inside.of
-    if isinstance(inside, syntax.Name):
-        if inside.name not in bound:
-            found.append(Reference(inside.name, tuple(reversed(attrs)), inside.at))
-        return
-    for each in syntax.inner(inside):
-        _of_expression(each, bound, found)
+    attrs: tuple[str, ...] = ()
+    while isinstance(of, syntax.Attr):
+        attrs = (of.name, *attrs)
+        of = of.of
+    if isinstance(of, syntax.Name):
+        if of.name not in bound:
+            found.append(Reference(of.name, attrs, of.at))
+    elif not isinstance(of, syntax.Const):
+        for each in syntax.inner(of):
+            _of_expression(each, bound, found)
 
 
 def key(of: Expression) -> str:

@@ -9,7 +9,7 @@ import inspect
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from agentflow.types import Json
@@ -357,18 +357,17 @@ TESTS: Mapping[str, Callable[..., bool]] = {
 }
 
 
-@cache
-def _signature(function: Callable[..., object]) -> inspect.Signature:
-    return inspect.signature(function)
-
-
 def arguments_fit(function: Callable[..., object], args: Sequence[object], named: Iterable[tuple[str, object]]) -> str:
     """What is wrong with the arguments, or nothing."""
-    named = list(named)
-    if len({name for name, _ in named}) < len(named):
+    return _fit(function, len(args), tuple(name for name, _ in named))
+
+
+@lru_cache(maxsize=4096)
+def _fit(function: Callable[..., object], count: int, named: tuple[str, ...]) -> str:
+    if len({*named}) < len(named):
         return "is given an argument twice"
     try:
-        _signature(function).bind(None, *args, **dict(named))
+        inspect.signature(function).bind(None, *range(count), **dict.fromkeys(named))
     except TypeError as error:
         return f"cannot be used so: {error}"
     return ""

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
+from typing import Protocol
 
 
 class SyntaxProblem(Exception):
@@ -217,9 +218,7 @@ def parse_text(text: str) -> Template:
     """A template. Raises SyntaxProblem."""
     if not MARKS.search(text):
         return Template((Data(text),) if text else ())
-    from agentflow import quick
-
-    found = quick.template(_bounded(text))
+    found = _quick().template(_bounded(text))
     if found is not None:
         return found
     from agentflow import jinja
@@ -230,9 +229,7 @@ def parse_text(text: str) -> Template:
 @lru_cache(maxsize=65536)
 def parse_expression(text: str) -> Expression:
     """An expression without braces. Raises SyntaxProblem."""
-    from agentflow import quick
-
-    found = quick.expression(_bounded(text))
+    found = _quick().expression(_bounded(text))
     if found is not None:
         return found
     from agentflow import jinja
@@ -244,6 +241,19 @@ def parse_value(text: str) -> Template | Expression:
     """A string of a value: an expression where it is exactly one `{{ }}`, else a template. Raises SyntaxProblem."""
     template = parse_text(text)
     return template.single or template
+
+
+class _Quick(Protocol):
+    def template(self, text: str) -> Template | None: ...
+
+    def expression(self, text: str) -> Expression | None: ...
+
+
+@cache
+def _quick() -> _Quick:
+    from agentflow import quick  # it makes trees, and so builds on this module
+
+    return quick
 
 
 def _bounded(text: str) -> str:
