@@ -52,7 +52,8 @@ def node_of(step: str) -> str | None:
 
 def _finish(node: NodeState, result: dict[str, Any], at: float) -> None:
     node.update(state="succeeded", ended=at)
-    outcome: dict[str, Any] = json.loads(bytes(result["Success"])) if "Success" in result else {"failed": {"message": "failed"}}
+    success = result.get("Success")
+    outcome: dict[str, Any] = {"failed": {"message": "failed"}} if success is None else json.loads(bytes(success))
     if int(outcome.get("tries", 1)) > 1:
         node["attempts"] = outcome["tries"]
     if "last_error" in outcome:
