@@ -117,7 +117,10 @@ def ask(
 def _names(run: Run, approvers: Json) -> list[str]:
     names = run.value(approvers)
     given = names if isinstance(names, list) else [names]
-    flat = [str(name) for name in given if name not in (None, "")]
+    wrong = next((name for name in given if not isinstance(name, str | None)), None)
+    if wrong is not None:
+        raise NodeError("fail", f"{run.path}: no name of a person to ask: {json.dumps(wrong)[:80]}", node=run.path)
+    flat = [name for name in given if isinstance(name, str) and name]
     if not flat:
         raise NodeError("fail", f"{run.path}: nobody is left to ask: `approvers` is empty", node=run.path)
     return list(dict.fromkeys(flat))

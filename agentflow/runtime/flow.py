@@ -133,8 +133,11 @@ class Run:
     async def one(self, node: Node) -> Json:
         """Runs a node here and now. Its value, or null where it was skipped, joins the scope."""
         place = self.inside(node.name)
-        if self.skips(node, place):
-            return None
+        try:
+            if self.skips(node, place):
+                return None
+        except NodeError as raised:
+            return await self.undecided(node, place, raised)
         invocation = self.invocation
         invocation.report.started(place.path, invocation.now)
         mark = len(invocation.undo)
@@ -165,6 +168,13 @@ class Run:
             raise error
         done, invocation.undo[mark:] = invocation.undo[mark:], []
         await saga.undo(invocation, done, error.as_json())
+        return await self.instead(node, place, error)
+
+    async def undecided(self, node: Node, place: Run, error: NodeError) -> Json:
+        """A node's `when` could not be evaluated: the node has failed before it began."""
+        self.invocation.report.ended(place.path, "failed", self.invocation.now, error.as_json())
+        if node.on_error is None:
+            raise error
         return await self.instead(node, place, error)
 
     async def instead(self, node: Node, place: Run, error: NodeError) -> Json:

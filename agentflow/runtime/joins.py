@@ -60,7 +60,15 @@ class _Race:
             place = branch.inside(node.name)
             if self._decided():
                 break
-            if branch.skips(node, place):
+            try:
+                skipped = branch.skips(node, place)
+            except NodeError as error:
+                if node.on_error is None:
+                    await self._failed(node, branch, place, error, [])
+                else:
+                    self._succeeded(node, await branch.undecided(node, place, error))
+                continue
+            if skipped:
                 self.values[node.name] = None
                 self.out += 1
                 self._check_reachable()

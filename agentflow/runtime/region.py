@@ -45,7 +45,12 @@ class Region:
         while self.ready:
             node = self.nodes[heapq.heappop(self.ready)]
             place = self.run.inside(node.name)
-            if self.run.skips(node, place):
+            try:
+                skipped = self.run.skips(node, place)
+            except NodeError as error:
+                await self.run.undecided(node, place, error)
+                skipped = True
+            if skipped:
                 self._over(node)
                 continue
             try:
