@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from restate.exceptions import TerminalError
 
 from agentflow import ToolError
 from agentflow.runtime import saga, steps
-from agentflow.runtime.errors import NodeError
+from agentflow.runtime.errors import Cancelled, NodeError, TimedOut
 from agentflow.runtime.graph import Tool
 from agentflow.runtime.schema import Mismatch, bind
 from agentflow.runtime.signature import signature_of
@@ -36,20 +36,43 @@ async def call_with_context(run: Run, tool: Tool, args: Mapping[str, Json]) -> J
         raise NodeError("tool", f"{tool.name}: the arguments do not fit: {mismatch}", code=400, node=run.path) from None
     entry = None if tool.undo is None else saga.Entry.of(tool.undo, run.path, key, args, run.scope)
     try:
-        value = steps.to_json(await tool.function(**arguments, **{context: invocation.ctx}))
-        json.dumps(value)
+        result = await tool.function(**arguments, **{context: invocation.ctx})
     except steps.EXITS as error:
         raise steps.exited(error) from None
     except (ToolError, TerminalError) as error:
         code = error.status_code if isinstance(error, TerminalError) else 500
-        if entry is not None and entry.on == "attempted":
-            entry.at = invocation.now
+        cancelled = code == 409 and error.args[:1] == ("cancelled",)  # what the engine tells whoever awaits the context
+        if entry is not None and (cancelled or entry.on == "attempted"):
+            entry.at, entry.unknown = invocation.now, cancelled
             invocation.undo.append(entry)
+        if cancelled:
+            invocation.note_cancel()
+            raise Cancelled from None
         told = isinstance(error, ToolError)
         raise NodeError("tool", steps.describe(error), code=code, node=run.path, told=told) from None
+    try:
+        value = steps.to_json(result)
     except ValueError as error:
         raise NodeError("tool", f"the result of {tool.name} {error}", node=run.path) from None
     if entry is not None:
         entry.complete(value, invocation.now)
         invocation.undo.append(entry)
+    await _check_time(run)
     return value
+
+
+async def _check_time(run: Run) -> None:
+    """Nothing could interrupt the function; a time limit that has passed meanwhile holds now."""
+    invocation = run.invocation
+    if not invocation.alarms:
+        return
+    clock = steps.journaled(invocation.ctx, f"{run.path}.ended", _now)
+    await invocation.wait(clock)
+    invocation.happened((await clock)["at"])
+    for alarm in invocation.alarms:
+        if alarm.due <= invocation.now:
+            raise TimedOut(alarm)
+
+
+async def _now() -> steps.Outcome:
+    return {"at": time.time()}

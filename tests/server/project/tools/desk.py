@@ -7,6 +7,7 @@ import json
 import os
 import random
 import time
+from datetime import timedelta
 from typing import Any
 
 import restate
@@ -105,3 +106,13 @@ async def journaled(ctx: restate.Context, name: str) -> str:
     _log(tool="journaled", key="", event="pass", name=name)
     second: str = await ctx.run_typed("second", lambda: f"two {name}")
     return f"{first}, {second}"
+
+
+async def nap(ctx: restate.Context, name: str, ms: int, fail: str = "") -> str:
+    """Keeps its own journal, and sleeps in it."""
+    await ctx.sleep(timedelta(milliseconds=ms))
+    _log(tool="nap", key="", event="done", name=name)
+    if fail == "value" and _begun("nap") == 0:
+        _log(tool="nap", key="nap", event="begin", name=name)
+        raise ValueError("not this time")
+    return name
