@@ -47,7 +47,7 @@ def node_of(step: str) -> str | None:
     """The node that a step belongs to: `booking` of `booking.model#1`; None for what undoes, and for the run's own."""
     if step in _OURS or step.startswith("undo "):
         return None
-    return re.sub(r"\.[A-Za-z0-9_]+#\d.*$", "", step)
+    return re.sub(r"\.[A-Za-z0-9_]+#\d.*$", "", step).removesuffix(".ended")
 
 
 def _finish(node: NodeState, result: dict[str, Any], at: float) -> None:

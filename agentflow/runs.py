@@ -118,8 +118,11 @@ def status(admin: Admin, graph: str, key: str) -> Status | None:
     if run.result == "failure":
         about.setdefault("error", {"message": run.failure})
     if not told["nodes"]:  # a service keeps no state
-        family = [run.id, *(invocation.id for invocation in called(admin, run))]
-        told["nodes"] = journals.nodes(admin, family, over=run.status == "completed")
+        family = called(admin, run)
+        decided = [one for one in family if one.service == f"{graph}.approvals"]  # or open, which `add` tells
+        steps = [one.id for one in (run, *family) if one not in decided]
+        told["nodes"] = journals.nodes(admin, steps, over=run.status == "completed")
+        told["nodes"].update({(gate.key or "").partition("/")[2]: {"state": "succeeded"} for gate in decided})
     add(told, run.id, troubles(admin, run), gates(admin, run))
     return told
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from harness import Service, graph
+from harness import Service, graph, until
 
 from agentflow import runs
 from agentflow.client import Refused
@@ -23,6 +23,10 @@ nodes:
     needs: [one]
   bad: {tool: act, with: {name: bad}, needs: [both], retry: {attempts: 2, initial: 10ms}}
 """,
+    ),
+    graph(
+        "told_gate",
+        "kind: service\nnodes:\n  gate: {approval: Really?, approvers: [ann]}\n  after: {value: '{{ gate.by }}'}",
     ),
 ]
 
@@ -45,3 +49,15 @@ def test_a_services_run_tells_its_nodes_attempts_and_errors(service: Service) ->
     assert nodes["bad"]["attempts"] == 2
     assert "broken" in nodes["bad"]["error"]["message"]
     assert all(node["ended"] >= node["started"] for node in nodes.values())
+
+
+def test_a_services_run_tells_which_approval_it_waits_for(service: Service) -> None:
+    invocation = service.send("told_gate", None, {})
+    gate = until(lambda: service.gates("told_gate"), 20, "the gate")[0]
+    told = runs.status(service.engine.admin, "told_gate", invocation)
+    assert told is not None
+    assert told["run"]["state"] == "waiting"
+    assert told["nodes"]["gate"]["state"] == "waiting"
+    assert [wait["id"] for wait in told["waiting"]] == [gate["id"]]
+    assert service.decide("told_gate", gate["id"].partition("/")[2], "approve", by="ann").status == 200
+    assert service.attach(invocation)["after"] == "ann"
