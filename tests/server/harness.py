@@ -335,6 +335,14 @@ class Service:
         """How each node of a run is or ended."""
         return {name: node["state"] for name, node in self.status(graph, key).get("nodes", {}).items()}
 
+    def unfinished(self) -> list[dict[str, Any]]:
+        """The invocations of this service's graphs that have not ended."""
+        names = " or ".join(
+            f"target_service_name = {text(name)} or target_service_name like {text(f'{name}.%')}"
+            for name in self.modules
+        )
+        return self.engine.invocations(f"status <> 'completed' and ({names})")
+
     def cancel(self, invocation: str) -> None:
         self.engine.admin.cancel(invocation)
 

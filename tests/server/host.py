@@ -21,9 +21,9 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any, cast
 
 import google.adk.agents.llm_agent
@@ -54,7 +54,9 @@ def watch_steps(log: Path) -> None:
     """Writes down the beginning and the end of each durable step that is carried out."""
     journaled = steps.journaled
 
-    def watched(ctx: restate.Context, name: str, closure: Callable[[], Awaitable[steps.Outcome]], *more: Any) -> Any:
+    def watched(
+        ctx: restate.Context, name: str, closure: Callable[[], Awaitable[steps.Outcome]], stop: steps.Stop | None = None
+    ) -> restate.RestateDurableFuture[steps.Outcome]:
         about = {"invocation": ctx.request().id, "name": name}
 
         async def carried_out() -> steps.Outcome:
@@ -63,7 +65,7 @@ def watch_steps(log: Path) -> None:
             write(log, **about, event="done", failed="failed" in outcome)
             return outcome
 
-        return journaled(ctx, name, carried_out, *more)
+        return journaled(ctx, name, carried_out, stop)
 
     steps.journaled = watched
 
@@ -132,7 +134,9 @@ def child(order: dict[str, Any]) -> None:
 class Warming:
     """A run that answers at once: the first turn of a process takes ADK half a second."""
 
-    path, scope, replies = "warming", {"input": {}, "run": {}}, None  # noqa: RUF012
+    path = "warming"
+    scope: Mapping[str, Any] = MappingProxyType({"input": {}, "run": {}})
+    replies = None
     invocation = SimpleNamespace(graph=SimpleNamespace(agents={}))
 
     async def model_call(self, address: str, call: object, retry: object) -> dict[str, Any]:

@@ -109,6 +109,10 @@ def outcome(service: Service, path: Path, key: str, entry: int) -> Outcome:
             died = True
             service.start()
 
+    def decided() -> bool:
+        revive()
+        return decision.done()
+
     def settled() -> bool:
         revive()
         return not service.engine.invocations(f"id = '{run}' and status <> 'completed'")
@@ -124,7 +128,7 @@ def outcome(service: Service, path: Path, key: str, entry: int) -> Outcome:
         until(opened, 30, "the gate")
         with ThreadPoolExecutor(1) as pool:  # the service may die in the decision: whoever makes it waits
             decision = pool.submit(service.decide, path.graph, f"{key}/{path.gate}", "approve", by="ada")
-            until(lambda: revive() or decision.done(), 30, "the decision")
+            until(decided, 30, "the decision")
         decision.result().checked()
     until(settled, 30, "the run's end")
     try:
@@ -133,7 +137,7 @@ def outcome(service: Service, path: Path, key: str, entry: int) -> Outcome:
         result = refused.message
     if not died:
         service.restart()  # so that it does not die of what is asked now
-    until(lambda: not service.engine.invocations("status <> 'completed'"), 20, "the end of what it started")
+    until(lambda: not service.unfinished(), 20, "the end of what it started")
     return Outcome(died, result, effects(service), sum(times - 1 for times in service.steps().values()))
 
 
@@ -182,7 +186,7 @@ def test_a_run_does_not_notice_that_the_service_died(
 
 
 SPREAD = {
-    "paid": (3, 11, 19, 26, 33, 40),
-    "refunded": (7, 14, 22, 28, 34, 40),
-    "agent": (5, 15, 22, 30, 38, 45),
+    "paid": (3, 14, 25, 36, 47, 58),
+    "refunded": (5, 13, 21, 29, 37, 45),
+    "agent": (8, 20, 32, 44, 56, 68),
 }

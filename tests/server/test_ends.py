@@ -106,7 +106,7 @@ def end(service: Service, run: str) -> Refused:
 
 
 def nothing_is_left(service: Service) -> bool:
-    until(lambda: not service.engine.invocations("status <> 'completed'"), 15, "the end of all that it started")
+    until(lambda: not service.unfinished(), 15, "the end of all that it started")
     return True
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from harness import Service, graph, until
 
@@ -27,7 +29,7 @@ output: "{{ one.id }} {{ input.amount }}"
     ),
     graph("door_nothing", "nodes:\n  one: {value: fine}"),
 ]
-GOOD = {"name": "Ada", "amount": 5000}
+GOOD: dict[str, Any] = {"name": "Ada", "amount": 5000}
 
 
 def post(service: Service, key: str, body: object, **headers: str) -> Answer:
@@ -63,7 +65,7 @@ def test_input_that_does_not_fit_is_refused_with_the_place_and_without_a_second_
     message = answer.refusal().message
     assert message.startswith("the input does not fit: ") and place in message
     assert len(message) < 500
-    assert service.names() == [] and not service.engine.invocations("status <> 'completed'")
+    assert service.names() == [] and not service.unfinished()
 
 
 def test_numbers_stay_as_they_were_given(service: Service) -> None:
@@ -92,7 +94,7 @@ def test_an_input_that_is_too_large_is_refused_and_nothing_is_tried_for_ever(ser
     answer = post(service, "large", {"name": "x" * (40 * 1024 * 1024), "amount": 1})
     assert 400 <= answer.status < 500
     assert service.names() == []
-    until(lambda: not service.engine.invocations("status <> 'completed'"), 20, "the end")
+    until(lambda: not service.unfinished(), 20, "the end")
 
 
 def test_a_service_refuses_likewise_and_honours_an_idempotency_key(service: Service) -> None:

@@ -182,6 +182,7 @@ def test_a_flaky_step_does_not_restart_the_slow_one_beside_it(service: Service) 
     assert service.names(event="begin").count("slow") == 1
 
 
+@pytest.mark.at("0s")
 def test_a_step_that_takes_longer_than_the_engines_patience_is_not_begun_anew(service: Service) -> None:
     service.control(work={"slow": {"delay": 4}})  # the stand's engine breaks off after 2 s of silence at inactivity 0
     assert service.run("node_beside", "patience") == {"slow": "did slow", "flaky": "did flaky"}
@@ -204,7 +205,7 @@ def test_a_node_that_takes_too_long_is_a_timeout(service: Service, which: str) -
         assert "NOT undone: effect" in error.message and "whether it took effect is not known" in error.message
         run = service.status("node_timeout", which)["run"]
         assert run["compensation"] == "failed" and run["not_undone"][0]["node"] == "effect"
-    until(lambda: not service.engine.invocations("status <> 'completed'"), 10, "the end of all that ran")
+    until(lambda: not service.unfinished(), 10, "the end of all that ran")
 
 
 def test_a_timeout_of_a_group_is_caught_and_what_it_did_undone(service: Service) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from typing import Any
 
 import pytest
 from harness import Service, graph, until
@@ -220,7 +221,11 @@ def test_of_a_caught_failure_with_an_unknown_outcome_the_run_says_so(service: Se
 
 
 def test_what_could_not_be_undone_of_a_loser_is_told_however_the_run_ends(service: Service) -> None:
-    behaviour = {"look": {"delay": 0.6}, "act": {"two": {"delay": 1}}, "undo_act": {"one": {"fail": "terminal"}}}
+    behaviour: dict[str, Any] = {
+        "look": {"delay": 0.6},
+        "act": {"two": {"delay": 1}},
+        "undo_act": {"one": {"fail": "terminal"}},
+    }
     service.control(**behaviour)
     service.run("back_loser", "1")
     run = service.status("back_loser", "1")["run"]

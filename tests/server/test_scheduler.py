@@ -191,4 +191,4 @@ def test_many_runs_at_once_do_not_disturb_each_other(service: Service) -> None:
     for run in runs:
         assert service.attach(run) == {"left": "did s2 after did s1", "right": "did x/did y"}
     assert len(service.effects()) == 40 and service.nothing_twice()
-    until(lambda: not service.engine.invocations("status <> 'completed'"), 10, "the end of all invocations")
+    until(lambda: not service.unfinished(), 10, "the end of all invocations")
