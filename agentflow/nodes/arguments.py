@@ -65,13 +65,12 @@ def check(
 def _check_literal(data: Json, path: Path, type: Type, source: Source) -> Iterator[Diagnostic]:
     reason = misfit(data, type)
     if reason is None and isinstance(data, str) and "{{" in data and not _alone(data) and not _takes_text(type):
-        reason = "text around {{ }} makes the whole a text"
+        reason = "text around {{ }}, a space too, makes the whole a text"
     if reason is not None:
         yield source.error("argument-type", f"{quoted(path[-1])} does not fit its parameter: {reason}", path)
 
 
 def _alone(text: str) -> bool:
-    text = text.strip()
     return text.startswith("{{") and text.endswith("}}") and text.count("{{") == 1
 
 
