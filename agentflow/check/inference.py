@@ -5,6 +5,7 @@ An expression is followed together with what is known at its place: the facts. `
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -45,27 +46,27 @@ LOOP: Type = Object(
 )
 
 
-class Names:
+class Names(ABC):
     """What the inference asks about the names in scope."""
 
     types: Mapping[str, Type]  # of the graph's `types`
 
+    @abstractmethod
     def type_of(self, name: str) -> Type | None:
         """As others see it, null included; None: there is no such name."""
-        raise NotImplementedError
 
+    @abstractmethod
     def done(self, name: str) -> Type:
         """Of a node that has been done; of anything else its type."""
-        raise NotImplementedError
 
-    def outcomes(self, name: str) -> Outcomes | None:
-        raise NotImplementedError
+    @abstractmethod
+    def outcomes(self, name: str) -> Outcomes | None: ...
 
-    def why_null(self, name: str) -> str | None:
-        raise NotImplementedError
+    @abstractmethod
+    def why_null(self, name: str) -> str | None: ...
 
-    def is_node(self, name: str) -> bool:
-        raise NotImplementedError
+    @abstractmethod
+    def is_node(self, name: str) -> bool: ...
 
 
 @dataclass(frozen=True)

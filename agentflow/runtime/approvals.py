@@ -12,7 +12,7 @@ from restate.exceptions import TerminalError
 
 from agentflow.runtime import schema
 from agentflow.runtime.errors import NodeError
-from agentflow.runtime.flights import Flight
+from agentflow.runtime.flights import RemoteFlight
 from agentflow.runtime.graph import Tool, milliseconds
 from agentflow.runtime.times import rfc3339
 from agentflow.types import Json
@@ -38,12 +38,11 @@ class Notify:
     uses: Sequence[str] = ()
 
 
-class GateFlight(Flight):
+class GateFlight(RemoteFlight):
     def __init__(
         self, run: Run, future: restate.RestateDurableCallFuture[bytes], on_timeout: str | None, on_reject: str
     ) -> None:
         super().__init__(run, future)
-        self.call = future
         self.on_timeout = on_timeout
         self.on_reject = on_reject
 
@@ -66,12 +65,6 @@ class GateFlight(Flight):
             why = f": {decision['comment']}" if decision["comment"] else ""
             raise NodeError("rejected", f"{path}: rejected by {decision['by']}{why}", code=422, node=path)
         return {"approved": approved, **decision}
-
-    async def cancel(self) -> None:
-        try:
-            await self.call.cancel_invocation()
-        except TerminalError:
-            self.run.invocation.note_cancel()
 
 
 def ask(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -90,17 +89,13 @@ def _declare(handler: Callable[..., Any], graph: Graph) -> None:
             hint.generate_json_schema = lambda type_=type_: schema.schema_of(type_)
 
 
-async def _now() -> steps.Outcome:
-    return {"at": time.time()}
-
-
 async def enter(graph: Graph, flow: Flow, ctx: restate.Context, body: bytes) -> bytes:
     """One run of the graph, from its input to its output or its error."""
     try:
         given = schema.read(graph.input, body or b"{}")
     except schema.Mismatch as mismatch:
         raise TerminalError(f"the input does not fit: {mismatch}", status_code=400) from None
-    start = steps.journaled(ctx, "start", _now)
+    start = steps.journaled(ctx, "start", steps.now)
     stateful = ctx if isinstance(ctx, restate.ObjectContext) and graph.kind == "workflow" else None
     owner = _Owner(graph, ctx, stateful)
     try:
@@ -159,7 +154,7 @@ class _Owner:
     async def _end(self, invocation: Invocation, error: NodeError, started: float) -> TerminalError:
         """Undoes what was done, writes the final state, and makes the error that says so."""
         state = {"cancelled": "cancelled", "rejected": "rejected", "expired": "rejected"}.get(error.kind, "failed")
-        ended = steps.journaled(self.ctx, "end", _now)
+        ended = steps.journaled(self.ctx, "end", steps.now)
         await invocation.outlast(ended)
         invocation.happened((await ended)["at"])
         about = {**self.facts, "started": started, "error": error.as_json()}

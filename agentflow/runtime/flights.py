@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from agentflow.runtime.flow import Run
 
 
-class Flight:
+class Flight(ABC):
     """Something under way in this invocation: a future, and how its result is taken in.
 
     `undo` fills with what it did; whoever started it decides what becomes of that.
@@ -30,14 +31,14 @@ class Flight:
         self.undo: list[saga.Entry] = []
         self.waits: dict[str, Json] | None = None  # what for, when it is a person
 
+    @abstractmethod
     async def take(self) -> Json:
         """The value, of a future that is done. Raises NodeError."""
-        raise NotImplementedError
 
-    def end(self, *, cut: bool) -> None:
+    def end(self, *, cut: bool) -> None:  # noqa: B027 - what runs elsewhere is ended by `cancel`
         """No result is wanted any more; `cut` also breaks off what is being tried."""
 
-    async def cancel(self) -> None:
+    async def cancel(self) -> None:  # noqa: B027 - what runs here is ended by `end`
         """Cancels what runs elsewhere."""
 
 
@@ -75,12 +76,25 @@ class StepFlight(Flight):
             self.stop.break_off()
 
 
-class CallFlight(Flight):
-    """A node in an invocation of its own."""
+class RemoteFlight(Flight):
+    """Something that runs in an invocation of its own."""
 
     def __init__(self, run: Run, future: restate.RestateDurableCallFuture[Any]) -> None:
         super().__init__(run, future)
         self.call = future
+
+    async def cancel(self) -> None:
+        try:
+            await self.call.cancel_invocation()
+        except TerminalError:  # a cancel of our own, which reaches the callee too
+            self.run.invocation.note_cancel()
+
+
+class CallFlight(RemoteFlight):
+    """A node in an invocation of its own."""
+
+    def __init__(self, run: Run, future: restate.RestateDurableCallFuture[Any]) -> None:
+        super().__init__(run, future)
         self.outcome: str | None = None  # "failed" where its own `on_error` gave the value
         self.state: dict[str, Any] | None = None  # what it reported of the node itself
 
@@ -123,12 +137,6 @@ class CallFlight(Flight):
             if path != self.run.path:
                 invocation.report.put(path, state)
         self.state = result.get("nodes", {}).get(self.run.path)
-
-    async def cancel(self) -> None:
-        try:
-            await self.call.cancel_invocation()
-        except TerminalError:  # a cancel of our own, which reaches the callee too
-            self.run.invocation.note_cancel()
 
 
 async def abandon(invocation: Invocation, flights: Sequence[Flight], *, cut: bool) -> None:

@@ -69,7 +69,7 @@ class _Gate:
 
     async def decision(self) -> dict[str, Any]:
         promise = self.ctx.promise("decision", type_hint=dict)
-        opened = steps.journaled(self.ctx, "open", _clock)
+        opened = steps.journaled(self.ctx, "open", steps.now)
         try:
             self.now = (await opened)["at"]
             self.state["opened"] = rfc3339(self.now)
@@ -159,10 +159,6 @@ class _Gate:
         except TerminalError:
             return await promise.peek() or mine
         return mine
-
-
-async def _clock() -> steps.Outcome:
-    return {"at": time.time()}
 
 
 async def _decide(ctx: restate.WorkflowSharedContext, body: bytes) -> dict[str, Any]:

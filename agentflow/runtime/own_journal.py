@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -66,13 +65,9 @@ async def _check_time(run: Run) -> None:
     invocation = run.invocation
     if not invocation.alarms:
         return
-    clock = steps.journaled(invocation.ctx, f"{run.path}.ended", _now)
+    clock = steps.journaled(invocation.ctx, f"{run.path}.ended", steps.now)
     await invocation.wait(clock)
     invocation.happened((await clock)["at"])
     for alarm in invocation.alarms:
         if alarm.due <= invocation.now:
             raise TimedOut(alarm)
-
-
-async def _now() -> steps.Outcome:
-    return {"at": time.time()}

@@ -120,6 +120,11 @@ def to_json(value: object) -> Json:
     return result
 
 
+async def now() -> Outcome:
+    """A step that only learns the time."""
+    return {"at": time.time()}
+
+
 def failure(
     kind: str, error: BaseException | str, *, code: int = 500, told: bool = False, unknown: bool = False, tries: int = 1
 ) -> Outcome:
