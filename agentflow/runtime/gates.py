@@ -12,7 +12,7 @@ import hmac
 import json
 import time
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import restate
@@ -20,7 +20,7 @@ from restate.exceptions import TerminalError
 from restate.serde import BytesSerde
 
 from agentflow import tokens
-from agentflow.runtime import steps, templates
+from agentflow.runtime import clock, steps, templates
 from agentflow.runtime.errors import TemplateError
 from agentflow.runtime.graph import Graph, Retry, milliseconds
 from agentflow.runtime.times import RETENTION, rfc3339
@@ -94,7 +94,7 @@ class _Gate:
             timers = []
             if limit is not None:
                 closes += limit
-                timers = [self.ctx.sleep(timedelta(seconds=limit))]
+                timers = [clock.sleep(self.ctx, limit * 1000)]
                 self.state["deadline"] = rfc3339(closes)
             self.state["closes"] = None if last is None else rfc3339(last)
             self.ctx.set("gate", self.state)

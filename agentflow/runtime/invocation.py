@@ -10,12 +10,12 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import restate
 from restate.exceptions import TerminalError
 
+from agentflow.runtime import clock
 from agentflow.runtime.errors import Cancelled, TimedOut
 from agentflow.runtime.graph import Graph, milliseconds
 from agentflow.runtime.report import Report
@@ -121,7 +121,7 @@ class Invocation:
     def alarm(self, path: str, duration: str) -> Alarm:
         """Sets a durable timer, which every wait heeds until it is removed from `alarms`."""
         length = milliseconds(duration)
-        sleep = self.ctx.sleep(timedelta(milliseconds=length))
+        sleep = clock.sleep(self.ctx, length)
         alarm = Alarm(sleep, path, duration, self.now + length / 1000, Limit(length))
         self.alarms.append(alarm)
         return alarm
