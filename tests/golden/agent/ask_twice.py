@@ -30,7 +30,7 @@ You are strict.
 GRAPH = af.Graph(
     "ask_twice",
     kind="workflow",
-    revision="c4cc9f21",
+    revision="7bad60e1",
     source="agent/graph.yaml",
     input=Input,
     limits=af.Limits(model_calls=200, handoffs=20),

@@ -26,7 +26,7 @@ class FirstForm(af.Type):
 GRAPH = af.Graph(
     "two_gates",
     kind="workflow",
-    revision="15157681",
+    revision="654fcb39",
     source="approval/graph.yaml",
     input=Input,
     limits=af.Limits(model_calls=200, handoffs=20),

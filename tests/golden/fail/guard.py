@@ -17,7 +17,7 @@ class Input(af.Type):
 GRAPH = af.Graph(
     "guard",
     kind="workflow",
-    revision="2cf1af65",
+    revision="a26a96da",
     source="fail/graph.yaml",
     input=Input,
     limits=af.Limits(model_calls=200, handoffs=20),

@@ -17,7 +17,7 @@ class Input(af.Type):
 GRAPH = af.Graph(
     "helpdesk",
     kind="workflow",
-    revision="55593ff5",
+    revision="a490a801",
     source="handoffs/graph.yaml",
     input=Input,
     limits=af.Limits(time="15m", model_calls=40, handoffs=6),

@@ -20,7 +20,7 @@ class Input(af.Type):
 GRAPH = af.Graph(
     "grouped",
     kind="workflow",
-    revision="64c8c6a9",
+    revision="e72098fc",
     source="nodes/graph.yaml",
     input=Input,
     limits=af.Limits(model_calls=200, handoffs=20),

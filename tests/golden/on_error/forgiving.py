@@ -20,7 +20,7 @@ class Input(af.Type):
 GRAPH = af.Graph(
     "forgiving",
     kind="workflow",
-    revision="ae404f1d",
+    revision="3cf7460f",
     source="on_error/graph.yaml",
     input=Input,
     limits=af.Limits(model_calls=200, handoffs=20),

@@ -20,7 +20,7 @@ class Input(af.Type):
 GRAPH = af.Graph(
     "fan",
     kind="workflow",
-    revision="f990bbbd",
+    revision="cdc698e1",
     source="parallel/graph.yaml",
     input=Input,
     limits=af.Limits(model_calls=200, handoffs=20),

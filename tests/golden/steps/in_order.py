@@ -20,7 +20,7 @@ class Input(af.Type):
 GRAPH = af.Graph(
     "in_order",
     kind="workflow",
-    revision="18164204",
+    revision="d464ab77",
     source="steps/graph.yaml",
     input=Input,
     limits=af.Limits(model_calls=200, handoffs=20),

@@ -24,7 +24,7 @@ class Input(af.Type):
 GRAPH = af.Graph(
     "route",
     kind="workflow",
-    revision="788a8736",
+    revision="38840271",
     source="switch/graph.yaml",
     input=Input,
     limits=af.Limits(model_calls=200, handoffs=20),

@@ -21,7 +21,7 @@ class Input(af.Type):
 GRAPH = af.Graph(
     "copy_file",
     kind="service",
-    revision="4d699a91",
+    revision="6b9c4884",
     source="tool/graph.yaml",
     input=Input,
     limits=af.Limits(model_calls=200, handoffs=20),

@@ -49,7 +49,7 @@ PLANNED_PROMPT = "{{ input.trip.to.city }} {{ input.tags | default([]) | join(',
 GRAPH = af.Graph(
     "typed",
     kind="workflow",
-    revision="5f9448f3",
+    revision="775c521a",
     source="types/graph.yaml",
     input=Input,
     limits=af.Limits(model_calls=200, handoffs=20),

@@ -20,7 +20,7 @@ class Input(af.Type):
 GRAPH = af.Graph(
     "moves",
     kind="workflow",
-    revision="092318cd",
+    revision="cc882a7f",
     source="undo/graph.yaml",
     input=Input,
     limits=af.Limits(model_calls=200, handoffs=20),

@@ -20,7 +20,7 @@ class Input(af.Type):
 GRAPH = af.Graph(
     "hostile",
     kind="workflow",
-    revision="88447a88",
+    revision="4e4f8ddb",
     source="value/graph.yaml",
     input=Input,
     description="A \"quoted\" name\\\\ with '''all''' that \u202e breaks",
