@@ -77,23 +77,37 @@ class Model:
 
 
 @dataclass(frozen=True)
-class PythonTool:
-    name: str
+class Python:
+    """A function of the user's."""
+
     module: str
     function: str
+    keeps_own_journal: bool  # takes a restate.Context
+    takes_key: bool  # takes `idempotency_key`
+
+
+Does = Python
+
+
+@dataclass(frozen=True)
+class Tool:
+    name: str
+    does: Does
     description: str | None
     effect: Literal["read", "write", "dangerous"]
     retry: Retry | None
     timeout: int | None  # ms, for one try
     undo: Undo | None
     line: int
-    keeps_own_journal: bool  # takes a restate.Context
-    takes_key: bool  # takes `idempotency_key`
-    parameters: Json  # JSON Schema of the arguments, as read from the source
+    parameters: Json  # JSON Schema of the arguments
     returns: Type
 
-
-Tool = PythonTool
+    @property
+    def one_step(self) -> bool:
+        """Whether a call is exactly one durable step; else it waits more than once, or keeps a journal of its own."""
+        match self.does:
+            case Python():
+                return not self.does.keeps_own_journal
 
 
 @dataclass(frozen=True)

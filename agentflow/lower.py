@@ -16,7 +16,8 @@ from agentflow.check.order import topological
 from agentflow.check.places import Place
 from agentflow.check.types import Typed
 from agentflow.nodes.registry import KINDS
-from agentflow.spec.model import MISSING, AgentSpec, BlockSpec, GraphSpec, NodeSpec, PythonToolSpec, UndoSpec
+from agentflow.spec.model import MISSING, AgentSpec, BlockSpec, GraphSpec, NodeSpec, ToolSpec, UndoSpec
+from agentflow.tools.registry import KINDS as TOOL_KINDS
 from agentflow.types import ANY, Json
 
 DEFAULTS = ir.Limits(model_calls=200, handoffs=20)
@@ -128,21 +129,18 @@ class _Lowering:
         for name, agent in direct.items():
             yield ir.Model(name, name, {}, None, graph.source.line(agent.path))
 
-    def tool(self, tool: PythonToolSpec) -> ir.PythonTool:
+    def tool(self, tool: ToolSpec) -> ir.Tool:
         signature = tool.signature
         assert signature is not None, tool.name
-        return ir.PythonTool(
+        return ir.Tool(
             name=tool.name,
-            module=tool.module,
-            function=tool.function,
+            does=TOOL_KINDS[tool.kind].lower(tool),
             description=tool.description,
             effect=tool.effect,
             retry=tool.retry,
             timeout=tool.timeout,
             undo=None if tool.compensate is None else self.undo(tool.compensate, own=False),
             line=self.graph.source.line(tool.path),
-            keeps_own_journal=signature.keeps_own_journal,
-            takes_key=signature.takes_key,
             parameters=signature.schema,
             returns=signature.returns,
         )

@@ -86,7 +86,7 @@ def node(module: Module, writer: Writer, one: ir.Node) -> None:
 def _signature(module: Module, op: ir.Op) -> tuple[str, str]:
     match op:
         case ir.Step(tool=tool):
-            return ("async def", "af.Json") if module.tools[tool].keeps_own_journal else ("def", "af.Flight")
+            return ("def", "af.Flight") if module.tools[tool].one_step else ("async def", "af.Json")
         case ir.Gate():
             return "def", "af.Flight"
         case ir.Let() | ir.Fail():
@@ -121,7 +121,7 @@ def _body(module: Module, writer: Writer, one: ir.Node) -> None:
 
 
 def _step(module: Module, writer: Writer, one: ir.Node, op: ir.Step) -> None:
-    journaling = module.tools[op.tool].keeps_own_journal
+    journaling = not module.tools[op.tool].one_step
     arguments: Arguments = [module.tool_names[op.tool], data(op.args.data)]
     if op.retry is not None and not journaling:
         arguments.append(("retry", retry(op.retry)))

@@ -63,7 +63,7 @@ def _needs_own(node: ir.Node, tools: Mapping[str, ir.Tool]) -> bool:
         case ir.Step(tool=name):
             tool = tools[name]
             undone_when_failed = tool.undo is not None and tool.undo.on == "attempted"
-            return tool.keeps_own_journal or (node.on_error is not None and undone_when_failed)
+            return not tool.one_step or (node.on_error is not None and undone_when_failed)
         case ir.Gate() | ir.Let() | ir.Fail():
             return False
         case _:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from typing import assert_never
 
 from agentflow import __version__, ir, journal
 from agentflow.codegen import emit as ops
@@ -41,7 +42,7 @@ class Module:
         program = self.program
         self.tools = {tool.name: tool for tool in program.tools}
         self.agents = {agent.name: agent for agent in program.agents}
-        self.modules = sorted({tool.module for tool in program.tools})
+        self.modules = sorted({tool.does.module for tool in program.tools if isinstance(tool.does, ir.Python)})
         for module in self.modules:
             self.names.take(module.partition(".")[0]) if "." in module else self.names.take(module)
         self.types = Types(self.names)
@@ -189,7 +190,7 @@ class Module:
         writer.statement(f"{self.model_names[model.name]} = ", Call("af.Model", arguments))
 
     def _tool(self, writer: Writer, tool: ir.Tool) -> None:
-        arguments: list[Expression | tuple[str, Expression]] = [literal(tool.name), f"{tool.module}.{tool.function}"]
+        arguments: list[Expression | tuple[str, Expression]] = [literal(tool.name), self._does(tool.does)]
         if tool.effect != "write":
             arguments.append(("effect", literal(tool.effect)))
         if tool.description is not None:
@@ -202,6 +203,13 @@ class Module:
             arguments.append(("undo", ops.undo(self, tool.undo)))
         name = self.tool_names[tool.name]
         writer.statement(f"{name} = ", Call("GRAPH.tool", [Call("af.Tool", arguments)]))
+
+    def _does(self, does: ir.Does) -> Expression:
+        match does:
+            case ir.Python():
+                return f"{does.module}.{does.function}"
+            case _:
+                assert_never(does)
 
     def _agent(self, writer: Writer, agent: ir.Agent) -> None:
         tools: list[Expression] = [self.tool_names[name] for name in agent.tools]

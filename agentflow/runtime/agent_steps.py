@@ -13,7 +13,7 @@ from agentflow.runtime.flights import abandon
 from agentflow.runtime.graph import Retry
 from agentflow.runtime.invocation import Future, Invocation
 from agentflow.runtime.own_journal import call_with_context
-from agentflow.runtime.signature import signature_of
+from agentflow.runtime.signature import keeps_own_journal
 from agentflow.types import Json
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class AgentSteps:
         A ToolError is an outcome, for the model to hear of; any other failure is raised once all are known.
         """
         invocation = self.invocation
-        if len(calls) == 1 and signature_of(calls[0].tool.function).keeps_own_journal:
+        if len(calls) == 1 and keeps_own_journal(calls[0].tool):
             return [await self._journaling_call(calls[0])]
         flights = [self.run.inside(call.address, own_scope=False).start_tool(call.tool, call.args) for call in calls]
         pending: dict[Future, int] = {flight.future: at for at, flight in enumerate(flights)}

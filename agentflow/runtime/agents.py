@@ -32,7 +32,7 @@ from agentflow.runtime.errors import NodeError
 from agentflow.runtime.graph import Agent, Graph, Retry, Tool
 from agentflow.runtime.replies import TRANSFER, Replies
 from agentflow.runtime.schema import Mismatch, Shape, shape_of
-from agentflow.runtime.signature import signature_of
+from agentflow.runtime.signature import keeps_own_journal
 from agentflow.types import Json
 
 logging.getLogger("google_adk").setLevel(logging.ERROR)  # what it warns of, the model or the run is told
@@ -246,7 +246,7 @@ class _Conversation:
                 self.counted += 1
                 ready.append((identity, tool, args, f"{self.address}{name}#{self.counted}"))
         steps = [ToolCall(at, tool, args) for _, tool, args, at in ready if isinstance(tool, Tool)]
-        if len(steps) == len(ready) and not any(signature_of(s.tool.function).keeps_own_journal for s in steps):
+        if len(steps) == len(ready) and not any(keeps_own_journal(s.tool) for s in steps):
             outcomes = await self.run.tool_batch(steps) if steps else []
             for (identity, *_), outcome in zip(ready, outcomes, strict=True):
                 self.results[identity] = _told(outcome)

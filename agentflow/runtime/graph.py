@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from agentflow.runtime.operations import Operation
 from agentflow.types import Json
 
 if TYPE_CHECKING:
@@ -66,10 +67,10 @@ class Undo:
 
 @dataclass(frozen=True)
 class Tool:
-    """A Python function as a durable step. It may run more than once: its key says that it is the same call."""
+    """A function or an operation as a durable step, which may run more than once: its key says that it is the same."""
 
     name: str
-    function: Callable[..., Any]
+    does: Callable[..., Any] | Operation
     effect: Literal["read", "write", "dangerous"] = "write"
     description: str | None = None
     retry: Retry | None = None

@@ -10,7 +10,7 @@ from google.genai import types
 from agentflow.runtime.graph import Agent, Tool
 from agentflow.runtime.replies import TRANSFER
 from agentflow.runtime.schema import Mismatch, Shape, shape_of
-from agentflow.runtime.signature import signature_of
+from agentflow.runtime.signature import parameters_of
 from agentflow.types import Json
 
 
@@ -38,7 +38,7 @@ def declaration(tool: Tool | Agent) -> types.FunctionDeclaration:
     if isinstance(tool, Agent):
         about = tool.description or f"Asks the agent {tool.name}."
         return _declared(tool.name, about, _input_schema(tool))
-    signature = signature_of(tool.function)
+    signature = parameters_of(tool)
     return _declared(tool.name, tool.description or signature.description, signature.json_schema)
 
 
@@ -75,7 +75,7 @@ def handoff(agents: Sequence[Agent]) -> types.FunctionDeclaration:
 def checked(tool: Tool | Agent, args: Mapping[str, Json]) -> dict[str, Json]:
     """The arguments as given, once they are known to fit. Raises Mismatch."""
     if isinstance(tool, Tool):
-        return signature_of(tool.function).check(args)
+        return parameters_of(tool).check(args)
     name = _wraps(tool)
     if name is None:
         shape_of(tool.input).check(dict(args))

@@ -11,6 +11,7 @@ from agentflow import ToolError
 from agentflow.runtime import saga, steps
 from agentflow.runtime.errors import Cancelled, NodeError, TimedOut
 from agentflow.runtime.graph import Tool
+from agentflow.runtime.operations import Operation
 from agentflow.runtime.schema import Mismatch, bind
 from agentflow.runtime.signature import signature_of
 from agentflow.types import Json
@@ -27,15 +28,17 @@ async def call_with_context(run: Run, tool: Tool, args: Mapping[str, Json]) -> J
     invocation = run.invocation
     invocation.spent.tool_calls += 1
     key = f"{invocation.run['id']}:{run.path}"
-    context = signature_of(tool.function).context
+    function = tool.does
+    assert not isinstance(function, Operation), tool.name
+    context = signature_of(function).context
     assert context is not None
     try:
-        arguments = bind(tool.function, args, idempotency_key=key)
+        arguments = bind(function, args, idempotency_key=key)
     except Mismatch as mismatch:
         raise NodeError("tool", f"{tool.name}: the arguments do not fit: {mismatch}", code=400, node=run.path) from None
     entry = None if tool.undo is None else saga.Entry.of(tool.undo, run.path, key, args, run.scope)
     try:
-        result = await tool.function(**arguments, **{context: invocation.ctx})
+        result = await function(**arguments, **{context: invocation.ctx})
     except steps.EXITS as error:
         raise steps.exited(error) from None
     except (ToolError, TerminalError) as error:

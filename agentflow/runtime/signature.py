@@ -17,6 +17,8 @@ from typing import Annotated, Any, cast
 import pydantic
 import typing_extensions
 
+from agentflow.runtime.graph import Tool
+from agentflow.runtime.operations import Operation, Parameters
 from agentflow.runtime.schema import Mismatch, adapted, plain_schema, problems
 from agentflow.types import Json
 
@@ -51,6 +53,16 @@ class Signature:
             if len(given) < len(args):  # null for an argument that takes none: its default
                 return self.bind(given)
             raise Mismatch(problems(error, dict(args))) from None
+
+
+def parameters_of(tool: Tool) -> Parameters:
+    """What a tool takes, whatever it is."""
+    return tool.does.parameters if isinstance(tool.does, Operation) else signature_of(tool.does)
+
+
+def keeps_own_journal(tool: Tool) -> bool:
+    """Whether the tool is a function that takes a restate.Context."""
+    return not isinstance(tool.does, Operation) and signature_of(tool.does).keeps_own_journal
 
 
 @lru_cache(maxsize=4096)

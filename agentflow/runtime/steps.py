@@ -31,6 +31,7 @@ from restate.server_context import restate_context_is_replaying
 from agentflow import ToolError
 from agentflow.runtime.errors import ModelUnavailable, NodeError
 from agentflow.runtime.graph import MODEL_RETRY, Retry, Tool, milliseconds
+from agentflow.runtime.operations import Operation
 from agentflow.runtime.schema import Mismatch, bind
 from agentflow.types import Json
 
@@ -159,23 +160,29 @@ def _in_thread(function: Callable[..., Any], arguments: Mapping[str, Any]) -> An
 
 
 async def call(tool: Tool, args: Mapping[str, Json], key: str) -> Json:
-    """Calls the tool's function once, in a thread where it is not async."""
+    """Calls what the tool does once; a function that is not async in a thread."""
     try:
-        arguments = bind(tool.function, args, idempotency_key=key)
+        if isinstance(tool.does, Operation):
+            result: object = await tool.does.call(tool.does.parameters.check(args), key)
+        else:
+            result = await _apply(tool.does, args, key)
     except Mismatch as mismatch:
         raise NodeError("tool", f"{tool.name}: the arguments do not fit: {mismatch}", code=400) from None
-    if inspect.iscoroutinefunction(tool.function):
-        try:
-            result = await tool.function(**arguments)
-        except EXITS as error:
-            raise exited(error) from None
-    else:
-        thread = partial(contextvars.copy_context().run, _in_thread, tool.function, arguments)
-        result = await asyncio.get_running_loop().run_in_executor(THREADS, thread)
     try:
         return to_json(result)
     except ValueError as error:  # stays so, however often it is tried
         raise NodeError("tool", f"the result of {tool.name} {error}") from None
+
+
+async def _apply(function: Callable[..., Any], args: Mapping[str, Json], key: str) -> object:
+    arguments = bind(function, args, idempotency_key=key)
+    if not inspect.iscoroutinefunction(function):
+        thread = partial(contextvars.copy_context().run, _in_thread, function, arguments)
+        return await asyncio.get_running_loop().run_in_executor(THREADS, thread)
+    try:
+        return await function(**arguments)
+    except EXITS as error:
+        raise exited(error) from None
 
 
 async def _bounded(make: Callable[[], Awaitable[Any]], timeout: str | None, stop: Stop) -> Any:

@@ -10,7 +10,7 @@ from agentflow.nodes.agent import AgentBody
 from agentflow.project import project_root
 from agentflow.source import Source
 from agentflow.spec.agents import check_references, read_agents, read_models
-from agentflow.spec.model import MISSING, AgentSpec, BlockSpec, GraphSpec, NodeSpec, PythonToolSpec
+from agentflow.spec.model import MISSING, AgentSpec, BlockSpec, GraphSpec, NodeSpec, ToolSpec
 from agentflow.spec.names import bad_name
 from agentflow.spec.nodes import NodeReader
 from agentflow.spec.reader import Reader, Reading
@@ -170,7 +170,7 @@ def _entry(reader: Reader, agents: Mapping[str, AgentSpec], entry: str | None) -
 def _check_names(
     reader: Reader,
     agents: Mapping[str, AgentSpec],
-    tools: Mapping[str, PythonToolSpec],
+    tools: Mapping[str, ToolSpec],
     broken: frozenset[str],
 ) -> None:
     """Agents and tools share the names by which an agent calls them; compensations name tools that there are."""

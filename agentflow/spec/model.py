@@ -49,18 +49,22 @@ class UndoSpec:
 
 
 @dataclass(frozen=True)
-class PythonToolSpec:
+class Body:
+    """What a node's or a tool's own kind has read; each kind has its own."""
+
+
+@dataclass(frozen=True)
+class ToolSpec:
     name: str
     path: Path
-    reference: str  # as written: `tools.insurance:pay`
-    module: str
-    function: str
-    description: str | None
-    effect: Literal["read", "write", "dangerous"]
-    retry: ir.Retry | None
-    timeout: int | None  # ms
-    compensate: UndoSpec | None
+    kind: str  # `python`, ...: the key that says what it is
+    body: Body
     signature: Signature | None  # None: it could not be read, which has been reported
+    description: str | None = None
+    effect: Literal["read", "write", "dangerous"] = "write"
+    retry: ir.Retry | None = None
+    timeout: int | None = None  # ms
+    compensate: UndoSpec | None = None
 
 
 @dataclass(frozen=True)
@@ -76,11 +80,6 @@ class AgentSpec:
     input: Type | None
     generate: Mapping[str, Json]
     limits: ir.Limits
-
-
-@dataclass(frozen=True)
-class Body:
-    """What a node's own kind has read; each kind has its own."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,7 @@ class GraphSpec:
     input: Type
     types: Mapping[str, Type]
     models: Mapping[str, ModelSpec]
-    tools: Mapping[str, PythonToolSpec]
+    tools: Mapping[str, ToolSpec]
     agents: Mapping[str, AgentSpec]
     body: BlockSpec
     entry: str | None  # the agent that the graph is, where it has no nodes

@@ -1,28 +1,27 @@
-"""`tools:` of a graph: of the kinds of tools, functions of Python so far."""
+"""`tools:` of a graph: the key that says what each is, and the keys that all have."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from agentflow.diagnostics import Diagnostic, Path, quoted
 from agentflow.nodes import arguments
 from agentflow.source import Source
-from agentflow.spec.model import PythonToolSpec, UndoSpec
+from agentflow.spec.model import Body, ToolSpec, UndoSpec
 from agentflow.spec.names import bad_name
 from agentflow.spec.reader import Reader
 from agentflow.spec.settings import read_retry, read_undo
-from agentflow.tools.python import Problem, signature
+from agentflow.tools.kind import ToolKind
+from agentflow.tools.registry import KINDS, LATER
 
-KINDS = ("python",)
-LATER_KINDS = ("http", "openapi", "mcp", "command", "graph", "service", "approval", "ask", "parallel")
 EFFECTS = ("read", "write", "dangerous")
 COMMON = ("description", "effect", "retry", "timeout", "compensate")
 
 
-def read_tools(reader: Reader) -> tuple[dict[str, PythonToolSpec], frozenset[str]]:
+def read_tools(reader: Reader) -> tuple[dict[str, ToolSpec], frozenset[str]]:
     """The tools, and the names of those of which nothing can be made."""
-    found: dict[str, PythonToolSpec] = {}
+    found: dict[str, ToolSpec] = {}
     broken: set[str] = set()
     for name, data in reader.entries("tools").items():
         path = reader.at("tools", name)
@@ -38,8 +37,8 @@ def read_tools(reader: Reader) -> tuple[dict[str, PythonToolSpec], frozenset[str
     return found, frozenset(broken)
 
 
-def _tool(reader: Reader, name: str) -> PythonToolSpec | None:
-    kinds = [kind for kind in (*KINDS, *LATER_KINDS) if reader.has(kind)]
+def _tool(reader: Reader, name: str) -> ToolSpec | None:
+    kinds = [kind for kind in (*KINDS, *LATER) if reader.has(kind)]
     if len(kinds) > 1:
         first = [(reader.at(kinds[0]), "this is one")]
         message = f"{reader.what} is of two kinds: {' and '.join(quoted(kind) for kind in kinds)}"
@@ -54,36 +53,25 @@ def _tool(reader: Reader, name: str) -> PythonToolSpec | None:
         message = f"{quoted(kinds[0])} tools are part of the language, but not supported yet"
         reader.error("not-supported-yet", message, reader.at(kinds[0]), key=True)
         return None
-    return _python(reader, name)
+    return _of_kind(reader, name, KINDS[kinds[0]])
 
 
-def _python(reader: Reader, name: str) -> PythonToolSpec | None:
-    reference = reader.string("python", "a function: module:function")
-    found = signature(reference, reader.reading.root) if reference else None
-    if isinstance(found, Problem):
-        reader.error(found.code, found.message, reader.at("python"), part=found.part, help=found.help)
-        found = None
-    spec = PythonToolSpec(
+def _of_kind(reader: Reader, name: str, kind: ToolKind[Any]) -> ToolSpec | None:
+    read = kind.read(reader)
+    about = ToolSpec(
         name=name,
         path=reader.path,
-        reference=reference or "",
-        module=(reference or "").partition(":")[0],
-        function=(reference or "").partition(":")[2],
+        kind=kind.key,
+        body=read[0] if read is not None else Body(),
+        signature=read[1] if read is not None else None,
         description=reader.text("description"),
         effect=_effect(reader),
         retry=read_retry(reader),
         timeout=reader.duration("timeout"),
         compensate=read_undo(reader),
-        signature=found,
     )
-    reader.finish(later=("confirm",), known=COMMON, elsewhere=_ELSEWHERE)
-    return spec
-
-
-_ELSEWHERE = {
-    "args": "the parameters of a function are read from its source",
-    "returns": "what a function returns is read from its source",
-}
+    reader.finish(later=("confirm",), known=(*COMMON, *kind.keys), elsewhere=kind.elsewhere)
+    return about if read is not None else None
 
 
 def _effect(reader: Reader) -> Literal["read", "write", "dangerous"]:
@@ -97,7 +85,7 @@ def _effect(reader: Reader) -> Literal["read", "write", "dangerous"]:
 
 
 def check_undo(
-    undo: UndoSpec, tools: Mapping[str, PythonToolSpec], broken: frozenset[str], source: Source
+    undo: UndoSpec, tools: Mapping[str, ToolSpec], broken: frozenset[str], source: Source
 ) -> Iterator[Diagnostic]:
     """A compensation calls a tool that there is, with arguments that fit, and is one durable step."""
     place: Path = (*undo.path, "tool")
@@ -106,7 +94,9 @@ def check_undo(
         if undo.tool not in broken:
             yield arguments.unknown_tool(undo.tool, place, tools, {}, source)
         return
-    if tool.signature and tool.signature.keeps_own_journal:
-        message = f"the tool {quoted(undo.tool)} keeps its own journal, and an undo is one durable step"
-        yield source.error("undo-not-a-step", message, place, help="undo with a function that takes no restate.Context")
+    kind = KINDS[tool.kind]
+    if not kind.one_step(tool):
+        why, help = kind.why_not_one_step(tool)
+        message = f"the tool {quoted(undo.tool)} {why}, and an undo is one durable step"
+        yield source.error("undo-not-a-step", message, place, help=help)
     yield from arguments.check(undo.args, (*undo.path, "with"), place, undo.tool, tool.signature, source)

@@ -17,6 +17,7 @@ from agentflow.ir import (
     Let,
     Node,
     Program,
+    Python,
     Run,
     Step,
     Tool,
@@ -66,6 +67,15 @@ class Names:
         """The model behind a name; the name too, where it says more than the model."""
         model = next((model.model for model in self.program.models if model.name == name), name)
         return one_line(model if name in (model, "default") else f"{name}, {model}")
+
+
+def place_of(tool: Tool) -> str:
+    """Where what a tool does is found: `tools.insurance:pay`."""
+    match tool.does:
+        case Python(module=module, function=function):
+            return f"{module}:{function}"
+        case _:
+            assert_never(tool.does)
 
 
 def facts(node: Node, names: Names) -> tuple[Fact, ...]:

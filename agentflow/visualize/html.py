@@ -8,7 +8,7 @@ from typing import Final
 
 from agentflow.ir import Program
 from agentflow.visualize.boxes import Box, Diagram, Inside
-from agentflow.visualize.facts import Names, abilities
+from agentflow.visualize.facts import Names, abilities, place_of
 from agentflow.visualize.layout import place
 from agentflow.visualize.look import COLORS, EDGES, MEANING
 from agentflow.visualize.svg import document
@@ -129,7 +129,7 @@ def _tools(program: Program) -> Iterator[str]:
         (
             visible(tool.name),
             tool.effect,
-            visible(f"{tool.module}:{tool.function}"),
+            visible(place_of(tool)),
             visible(tool.undo.tool) if tool.undo is not None else "",
             one_line(tool.description or ""),
         )

@@ -10,7 +10,7 @@ from typing import Final
 from agentflow.ir import Agent, Block, Choice, Fan, Group, Node, Program, Run
 from agentflow.types import Object
 from agentflow.visualize import order
-from agentflow.visualize.facts import Fact, Names, abilities, facts, undone
+from agentflow.visualize.facts import Fact, Names, abilities, facts, place_of, undone
 from agentflow.visualize.words import (
     arguments,
     duration,
@@ -144,7 +144,7 @@ def _declared(program: Program, names: Names) -> Iterator[tuple[str, tuple[_Item
     for tool in program.tools:
         role = "danger" if tool.effect == "dangerous" else ""
         undo = [("undo", f"undone by {visible(tool.undo.tool)}")] if tool.undo is not None else []
-        place = visible(f"{tool.module}:{tool.function}")
+        place = visible(place_of(tool))
         tools.append(_Item((("name", visible(tool.name)), (role, tool.effect), ("quiet", place), *undo)))
     yield "tools", tuple(tools)
 

@@ -108,9 +108,9 @@ class Run:
         self.batches.append([call.address for call in calls])
 
         async def one(call: ToolCall) -> Json:
-            arguments = bind(call.tool.function, call.args, idempotency_key=call.address)
+            arguments = bind(call.tool.does, call.args, idempotency_key=call.address)
             try:
-                result = call.tool.function(**arguments)
+                result = call.tool.does(**arguments)
                 return {"value": await result if asyncio.iscoroutine(result) else result}
             except ToolError as error:
                 return {"error": str(error)}

@@ -23,12 +23,13 @@ from agentflow.ir import (
     Node,
     Op,
     Program,
-    PythonTool,
+    Python,
     Region,
     Retry,
     Run,
     Step,
     Text,
+    Tool,
     Turn,
     Undo,
     Use,
@@ -44,23 +45,10 @@ MODELS = (
 )
 
 
-def tool(name: str, effect: Effect = "write", undo: str | None = None) -> PythonTool:
+def tool(name: str, effect: Effect = "write", undo: str | None = None) -> Tool:
     undone = Undo(undo, Value({"payment": "{{ result.id }}"}), "completed", ()) if undo else None
-    return PythonTool(
-        name,
-        "tools.insurance",
-        name,
-        None,
-        effect,
-        None,
-        None,
-        undone,
-        20,
-        False,
-        False,
-        {},
-        ANY,
-    )
+    does = Python("tools.insurance", name, False, False)
+    return Tool(name, does, None, effect, None, None, undone, 20, {}, ANY)
 
 
 def agent(
@@ -97,7 +85,7 @@ def program(
     body: Block,
     *,
     agents: tuple[Agent, ...] = (),
-    tools: tuple[PythonTool, ...] = (),
+    tools: tuple[Tool, ...] = (),
     input: Type = ASKED,
     output: Type = STRING,
     description: str | None = None,

@@ -1,0 +1,39 @@
+"""What a tool can be beside a function of the user's: something that is done once in each try of one durable step."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Protocol
+
+from agentflow.types import Json
+
+
+class Parameters(Protocol):
+    """What a model is told of a tool's arguments, and what they are held to."""
+
+    @property
+    def description(self) -> str: ...
+
+    @property
+    def json_schema(self) -> dict[str, Json]: ...
+
+    def check(self, args: Mapping[str, Json]) -> dict[str, Json]:
+        """The arguments as given, once they are known to fit. Raises Mismatch, which says what would be right."""
+
+
+class Operation(ABC):
+    """One call of something outside: an HTTP request, a command, a tool of a server.
+
+    It may run more than once for one call: `key` says that it is the same. What it raises decides what follows, as for
+    a function: ToolError is told to a model, a restate.TerminalError or NodeError ends the node, anything else is tried
+    again by the tool's `retry`.
+    """
+
+    @property
+    @abstractmethod
+    def parameters(self) -> Parameters: ...
+
+    @abstractmethod
+    async def call(self, args: Mapping[str, Json], key: str) -> Json:
+        """One try. `args` are known to fit."""

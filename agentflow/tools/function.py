@@ -1,0 +1,48 @@
+"""`python`: a function of the user's, whose source says what it takes and gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agentflow import ir
+from agentflow.spec.model import Body, ToolSpec
+from agentflow.spec.reader import Reader
+from agentflow.tools.kind import ToolKind
+from agentflow.tools.python import Problem, signature
+from agentflow.tools.signature import Signature
+
+
+@dataclass(frozen=True)
+class PythonBody(Body):
+    reference: str  # as written: `tools.insurance:pay`
+    module: str
+    function: str
+
+
+class PythonKind(ToolKind[PythonBody]):
+    key = "python"
+    elsewhere = {
+        "args": "the parameters of a function are read from its source",
+        "returns": "what a function returns is read from its source",
+    }
+    model = PythonBody
+
+    def read(self, reader: Reader) -> tuple[PythonBody, Signature | None] | None:
+        reference = reader.string("python", "a function: module:function")
+        found = signature(reference, reader.reading.root) if reference else None
+        if isinstance(found, Problem):
+            reader.error(found.code, found.message, reader.at("python"), part=found.part, help=found.help)
+            found = None
+        module, _, function = (reference or "").partition(":")
+        return PythonBody(reference or "", module, function), found
+
+    def one_step(self, tool: ToolSpec) -> bool:
+        return tool.signature is None or not tool.signature.keeps_own_journal
+
+    def why_not_one_step(self, tool: ToolSpec) -> tuple[str, str]:
+        return "keeps its own journal", "undo with a function that takes no restate.Context"
+
+    def lower(self, tool: ToolSpec) -> ir.Does:
+        body, signature = self.body(tool), tool.signature
+        assert signature is not None, tool.name
+        return ir.Python(body.module, body.function, signature.keeps_own_journal, signature.takes_key)

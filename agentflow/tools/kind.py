@@ -1,0 +1,54 @@
+"""What a tool kind is: how its keys are read, what it takes and gives, and what becomes of it in the program."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+
+from agentflow.diagnostics import Diagnostic
+from agentflow.spec.model import Body, GraphSpec, ToolSpec
+from agentflow.tools.signature import Signature
+
+if TYPE_CHECKING:
+    from agentflow import ir
+    from agentflow.nodes.kind import Template
+    from agentflow.spec.reader import Reader
+
+B = TypeVar("B", bound=Body)
+
+
+class ToolKind(ABC, Generic[B]):
+    """One tool kind. Stateless; the registry holds one object of each."""
+
+    key: ClassVar[str]  # that says that a tool is of this kind
+    keys: ClassVar[tuple[str, ...]] = ()  # beside it and the common keys
+    elsewhere: ClassVar[dict[str, str]] = {}  # keys of other kinds, with what is done here instead
+    model: type[B]
+
+    def body(self, tool: ToolSpec) -> B:
+        assert isinstance(tool.body, self.model), tool.kind
+        return tool.body
+
+    @abstractmethod
+    def read(self, reader: Reader) -> tuple[B, Signature | None] | None:
+        """Reads the key and its companions; what is wrong goes to the reader. None: nothing can be made of it."""
+
+    def one_step(self, tool: ToolSpec) -> bool:
+        """Whether a call is exactly one durable step, as an undo must be."""
+        return True
+
+    def why_not_one_step(self, tool: ToolSpec) -> tuple[str, str]:
+        """What makes it more than one step, `keeps its own journal`; and what to do about it."""
+        raise NotImplementedError(self.key)
+
+    def templates(self, tool: ToolSpec, graph: GraphSpec) -> Iterator[Template]:
+        """The tool's own texts; those of its compensation come from `nodes.common`."""
+        yield from ()
+
+    def check(self, tool: ToolSpec, graph: GraphSpec) -> Iterator[Diagnostic]:
+        """What only this kind knows to be wrong, once the whole graph has been read."""
+        yield from ()
+
+    @abstractmethod
+    def lower(self, tool: ToolSpec) -> ir.Does: ...
