@@ -199,6 +199,17 @@ most once; a duration is more than nothing and at most 3650d.
     timeout: 30s                    # right
 """,
     ),
+    "bad-time": Explanation(
+        "A time is written as RFC 3339 has it: 2026-01-31T08:00:00Z.",
+        """
+A date, a time, and the offset from UTC: Z, or +01:00. Without the offset it would mean another moment on another
+machine. What is computed while the run goes on is held to the same.
+
+    wait: {until: 2026-01-31T08:00:00}          # wrong: where?
+    wait: {until: 2026-01-31T08:00:00+01:00}    # right
+    wait: {until: input.due}                    # an expression of a text that is one
+""",
+    ),
     "missing-on-timeout": Explanation(
         "An approval with a timeout says what follows it.",
         """

@@ -216,12 +216,20 @@ class Let:
 
 
 @dataclass(frozen=True)
+class Wait:
+    """A durable timer: for a duration, or until a time; one of the two is given."""
+
+    duration: Text | None
+    until: Expr | None
+
+
+@dataclass(frozen=True)
 class Fail:
     message: Text
     code: int
 
 
-Op = Step | Turn | Gate | Fan | Choice | Group | Let | Fail
+Op = Step | Turn | Gate | Fan | Choice | Group | Let | Wait | Fail
 
 
 @dataclass(frozen=True)

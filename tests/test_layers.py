@@ -17,10 +17,12 @@ PACKAGE = ROOT / "agentflow"
 SHARED = {
     "agentflow",
     "agentflow.diagnostics",
+    "agentflow.durations",
     "agentflow.filters",
     "agentflow.jinja",
     "agentflow.journal",
     "agentflow.quick",
+    "agentflow.rfc3339",
     "agentflow.scalars",
     "agentflow.source",
     "agentflow.syntax",

@@ -13,7 +13,7 @@ from agentflow.check.places import Analysis, Text
 from agentflow.check.types import Typed
 from agentflow.diagnostics import Diagnostic, Path, Span, quoted
 from agentflow.expressions import Leaf
-from agentflow.types import ANY, STRING, ListOf, Object, Type
+from agentflow.types import ANY, BOOLEAN, STRING, ListOf, Object, Type
 
 
 def check(analysis: Analysis, typed: Typed) -> Iterator[Diagnostic]:
@@ -40,7 +40,7 @@ def _inferred(typed: Typed, text: Text, leaf: Leaf) -> Iterator[Diagnostic]:
         inference.text(leaf.tree, known)
     elif leaf.tree is not None:
         type = inference.of(leaf.tree, known)
-        if text.template.form == "value":
+        if text.template.form == "value" or text.template.expected not in (ANY, BOOLEAN):
             expected = _expected(text.template.expected, leaf.path[len(text.template.path) :], typed)
             found += _handed_over(typed, text, leaf, leaf.tree, type, expected)
     for finding in dict.fromkeys(found):
@@ -82,7 +82,9 @@ def _handed_over(
         start, length = findings.extent(tree)
         code = "argument-type" if "with" in text.template.path else "wrong-type"
         message = f"the value of {name} does not fit: {reason}"
-        text_wanted = expected == STRING and not isinstance(without_null(type), Object | ListOf)
+        text_wanted = (
+            text.template.form == "value" and expected == STRING and not isinstance(without_null(type), Object | ListOf)
+        )
         help = "add | string" if text_wanted else None
         yield Finding(code, message, start, length, help=help, about=findings.root(tree))
 

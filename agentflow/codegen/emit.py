@@ -87,7 +87,7 @@ def _signature(module: Module, op: ir.Op) -> tuple[str, str]:
     match op:
         case ir.Step(tool=tool):
             return ("def", "af.Flight") if module.tools[tool].one_step else ("async def", "af.Json")
-        case ir.Gate():
+        case ir.Gate() | ir.Wait():
             return "def", "af.Flight"
         case ir.Let() | ir.Fail():
             return "def", "af.Json"
@@ -111,6 +111,8 @@ def _body(module: Module, writer: Writer, one: ir.Node) -> None:
             block(module, writer, body)
         case ir.Let(value=value):
             writer.statement("return ", Call("run.value", [data(value.data)]))
+        case ir.Wait():
+            _wait(module, writer, one, one.op)
         case ir.Fail(message=message, code=code):
             arguments: Arguments = [module.text(message, one.path, "message")]
             if code != 500:
@@ -166,6 +168,15 @@ def _gate(module: Module, writer: Writer, one: ir.Node, op: ir.Gate) -> None:
             told.append(("uses", names(uses)))
         arguments.append(("notify", Call("af.Notify", told)))
     writer.statement("return ", Call("run.approval", arguments))
+
+
+def _wait(module: Module, writer: Writer, one: ir.Node, op: ir.Wait) -> None:
+    arguments: Arguments = []
+    if op.duration is not None:
+        arguments.append(module.text(op.duration, one.path, "wait"))
+    if op.until is not None:
+        arguments.append(("until", literal(op.until.text)))
+    writer.statement("return ", Call("run.wait", arguments))
 
 
 def _fan(module: Module, writer: Writer, op: ir.Fan) -> None:

@@ -14,6 +14,7 @@ from agentflow.nodes.switch import SwitchKind
 from agentflow.nodes.tool import ToolKind
 from agentflow.nodes.unread import UnreadKind
 from agentflow.nodes.value import ValueKind
+from agentflow.nodes.wait import WaitKind
 
 KINDS: dict[str, Kind[Any]] = {  # Any: each kind has its own body, and only the kind itself looks into it
     kind.verb: kind
@@ -26,11 +27,12 @@ KINDS: dict[str, Kind[Any]] = {  # Any: each kind has its own body, and only the
         NodesKind(),
         StepsKind(),
         ValueKind(),
+        WaitKind(),
         FailKind(),
         UnreadKind(),
     )
 }
 
 VERBS = tuple(verb for verb in KINDS if verb)
-LATER = ("ask", "for_each", "loop", "wait", "event", "graph", "service", "emit", "set")
+LATER = ("ask", "for_each", "loop", "event", "graph", "service", "emit", "set")
 """Verbs of the language that are not supported yet."""

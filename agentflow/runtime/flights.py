@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import restate
 from restate.exceptions import TerminalError
@@ -13,6 +13,7 @@ from restate.exceptions import TerminalError
 from agentflow.runtime import saga, steps
 from agentflow.runtime.errors import NodeError
 from agentflow.runtime.invocation import Future, Invocation
+from agentflow.runtime.times import rfc3339
 from agentflow.types import Json
 
 if TYPE_CHECKING:
@@ -25,11 +26,13 @@ class Flight(ABC):
     `undo` fills with what it did; whoever started it decides what becomes of that.
     """
 
+    lands: ClassVar[bool] = True  # its future is done soon after `end` and `cancel`
+
     def __init__(self, run: Run, future: Future) -> None:
         self.run = run
         self.future = future
         self.undo: list[saga.Entry] = []
-        self.waits: dict[str, Json] | None = None  # what for, when it is a person
+        self.waits: dict[str, Json] | None = None  # what for, where it may take long: a person, the clock
 
     @abstractmethod
     async def take(self) -> Json:
@@ -74,6 +77,22 @@ class StepFlight(Flight):
         self.stop.ended.set()
         if cut or self.effect == "read":
             self.stop.break_off()
+
+
+class WaitFlight(Flight):
+    """A durable timer. Nothing happens when it goes off unheeded, so whoever abandons it need not wait for it."""
+
+    lands = False
+
+    def __init__(self, run: Run, future: Future, due: float) -> None:
+        super().__init__(run, future)
+        self.ends = max(due, run.invocation.now)
+        self.waits = {"kind": "wait", "until": rfc3339(due)}
+
+    async def take(self) -> Json:
+        await self.future
+        self.run.invocation.happened(self.ends)
+        return rfc3339(self.ends)
 
 
 class RemoteFlight(Flight):
@@ -146,7 +165,7 @@ async def abandon(invocation: Invocation, flights: Sequence[Flight], *, cut: boo
     if not invocation.cancelled:  # the engine has told the callees of a cancelled invocation already
         for flight in flights:
             await flight.cancel()
-    pending = {flight.future: flight for flight in flights}
+    pending = {flight.future: flight for flight in flights if flight.lands}
     while pending:
         for future in await invocation.outlast(*pending):
             try:

@@ -17,6 +17,7 @@ from agentflow.runtime.graph import Agent, Node, Otherwise, Retry, Tool, Undo, U
 from agentflow.runtime.invocation import Alarm, Invocation
 from agentflow.runtime.own_journal import call_with_context
 from agentflow.runtime.region import Region
+from agentflow.runtime.waits import wait
 from agentflow.types import Json
 
 Scope = dict[str, Any]  # names to values; OUTCOMES to how each node that has no value of its own ended
@@ -108,6 +109,10 @@ class Run:
         from agentflow.runtime.approvals import ask
 
         return ask(self, message, **options)
+
+    def wait(self, duration: str | None = None, *, until: str | None = None) -> Flight:
+        """A timer: for a duration, or until the time that an expression gives. Its value is when it ended."""
+        return wait(self, duration, until)
 
     def values(self, *names: str) -> Json:
         """The values of several nodes as an object: what a scope without an `output` gives."""

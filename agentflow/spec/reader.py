@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 
 from agentflow.diagnostics import Diagnostic, Path, choices_help, nearest, quoted
+from agentflow.durations import BadDuration, milliseconds
 from agentflow.source import Source, read_text
-from agentflow.spec.durations import BadDuration, milliseconds
 from agentflow.types import Json, Type
 
 _WORDS: Mapping[type, str] = {

@@ -23,6 +23,7 @@ from agentflow.ir import (
     Tool,
     Turn,
     Use,
+    Wait,
 )
 from agentflow.types import Object
 from agentflow.visualize.words import (
@@ -114,6 +115,11 @@ def _operation(node: Node, names: Names) -> Iterator[Fact]:
                 yield Fact("says", "value", arguments(node.op.body.output.data), in_title=True)
         case Let():
             yield Fact("says", "", _value(node.op))
+        case Wait(duration=length, until=until):
+            if length is not None:
+                yield Fact("limit", "for", one_line(without_braces(length.template)))
+            if until is not None:
+                yield Fact("limit", "until", one_line(until.text).strip("'"))
         case Fail():
             yield Fact("says", str(node.op.code), one_line(without_braces(node.op.message.template)))
         case _:

@@ -21,6 +21,7 @@ COLORS: Final[defaultdict[str, tuple[str, str]]] = defaultdict(
         "nodes": ("#f7f9fa", "#8795a3"),
         "steps": ("#f7f9fa", "#8795a3"),
         "value": ("#f4f6f8", "#7b8794"),
+        "wait": ("#fff5df", "#b98a2f"),
         "fail": ("#fdecec", "#cf4343"),
         "input": ("#ffffff", "#4a5866"),
         "output": ("#ffffff", "#4a5866"),
@@ -37,6 +38,7 @@ MEANING: Final = {
     "nodes": "a group with a scope of its own",
     "steps": "one after the other",
     "value": "a value is computed",
+    "wait": "waits for a while, or until a time",
     "fail": "ends what it stands in with an error",
 }
 
