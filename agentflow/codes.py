@@ -266,8 +266,9 @@ tool.
     "unknown-model": Explanation(
         "There is no such model.",
         """
-An agent's model is the name of an entry under models, or a model itself: gemini-... . Without one the agent uses the
-entry called default.
+An agent's model is the name of an entry under models, or a model itself: gemini-..., claude-..., or provider/model
+(openai/gpt-4.1-mini, mistral/mistral-small-latest). Without one the agent uses the entry called default. In an entry
+with a base_url, any other name is a model of the server there, which speaks OpenAI's protocol.
 """,
     ),
     "agent-calls-itself": Explanation(

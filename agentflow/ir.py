@@ -67,6 +67,14 @@ class TypeDef:
 
 
 @dataclass(frozen=True)
+class Price:
+    """Per million tokens."""
+
+    input: float
+    output: float
+
+
+@dataclass(frozen=True)
 class Model:
     name: str  # the entry's name in `models:`, or the model itself where an agent names one directly
     model: str
@@ -74,6 +82,8 @@ class Model:
     retry: Retry | None
     line: int
     base_url: str | None = None
+    api_key: str | None = None  # the environment variable that holds it
+    price: Price | None = None
 
 
 @dataclass(frozen=True)
@@ -128,9 +138,15 @@ class Agent:
 
 @dataclass(frozen=True)
 class Limits:
+    """What a run, or an agent's turn, may spend at most."""
+
     time: int | None = None  # ms
     model_calls: int | None = None
+    tool_calls: int | None = None
+    tokens: int | None = None
+    cost: float | None = None
     handoffs: int | None = None
+    fan_out: int | None = None
 
 
 # ---------------------------------------------------------------- what is done

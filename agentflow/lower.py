@@ -20,7 +20,7 @@ from agentflow.spec.model import MISSING, AgentSpec, BlockSpec, GraphSpec, NodeS
 from agentflow.tools.registry import KINDS as TOOL_KINDS
 from agentflow.types import ANY, Json
 
-DEFAULTS = ir.Limits(model_calls=200, handoffs=20)
+DEFAULTS = ir.Limits(model_calls=200, tool_calls=500, handoffs=20, fan_out=1000)
 
 
 def lower(graph: GraphSpec) -> ir.Program:
@@ -124,7 +124,10 @@ class _Lowering:
         graph = self.graph
         for model in graph.models.values():
             line = graph.source.line(model.path)
-            yield ir.Model(model.name, model.model, dict(model.generate), model.retry, line, model.base_url)
+            generate = dict(model.generate)
+            yield ir.Model(
+                model.name, model.model, generate, model.retry, line, model.base_url, model.api_key, model.price
+            )
         direct = {agent.model: agent for agent in graph.agents.values() if agent.model not in graph.models}
         for name, agent in direct.items():
             yield ir.Model(name, name, {}, None, graph.source.line(agent.path))

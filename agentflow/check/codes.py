@@ -5,6 +5,35 @@ from __future__ import annotations
 from agentflow.diagnostics import Explanation
 
 CODES = {
+    "missing-extra": Explanation(
+        "A model's client is not installed.",
+        """
+gemini-* is asked with what agentflow brings along. claude-* takes the package anthropic, and provider/model, like any
+name with a base_url of a server of its own, takes litellm. Both are optional:
+
+    pip install "agentflow[claude]"
+    pip install "agentflow[litellm]"
+""",
+    ),
+    "missing-price": Explanation(
+        "A limit on cost counts a model that has no price.",
+        """
+limits.cost is counted from the tokens that a provider reports and the price of the model's entry, per million tokens,
+in any currency. Each model that the limit reaches needs one: of the graph all of them, of an agent its own and those of
+the agents that it calls as tools.
+
+    models:
+      default: {model: gemini-2.5-flash, price: {input: 0.3, output: 2.5}}
+    limits: {cost: 0.5}
+""",
+    ),
+    "unsupported-setting": Explanation(
+        "A model has no such setting.",
+        """
+What the provider does not take would be left out in silence. Claude has no seed, and takes no temperature, top_p or
+top_k while it thinks (thinking_budget).
+""",
+    ),
     "template-syntax": Explanation(
         "A template or an expression cannot be read.",
         """

@@ -176,7 +176,7 @@ class Module:
         arguments: list[Expression | tuple[str, Expression]] = []
         for name, value in vars(limits).items():
             if value is not None:
-                arguments.append((name, ops.duration(value) if name == "time" else str(value)))
+                arguments.append((name, ops.duration(value) if name == "time" else literal(value)))
         return Call("af.Limits", arguments) if arguments else None
 
     def _model(self, writer: Writer, model: ir.Model) -> None:
@@ -187,6 +187,11 @@ class Module:
             arguments.append(("retry", ops.retry(model.retry)))
         if model.base_url is not None:
             arguments.append(("base_url", literal(model.base_url)))
+        if model.api_key is not None:
+            arguments.append(("api_key", Call("af.Env", [literal(model.api_key)])))
+        if model.price is not None:
+            prices = [("input", literal(model.price.input)), ("output", literal(model.price.output))]
+            arguments.append(("price", Call("af.Price", prices)))
         writer.statement(f"{self.model_names[model.name]} = ", Call("af.Model", arguments))
 
     def _tool(self, writer: Writer, tool: ir.Tool) -> None:

@@ -14,6 +14,7 @@ from agentflow.runtime.graph import (
     Model,
     Node,
     Otherwise,
+    Price,
     Retry,
     Tool,
     Undo,
@@ -22,10 +23,12 @@ from agentflow.runtime.graph import (
 )
 from agentflow.runtime.jsonschema import JsonSchema
 from agentflow.runtime.schema import Number, Type
+from agentflow.runtime.secrets import Env
 from agentflow.types import Json
 
 __all__ = [
     "Agent",
+    "Env",
     "Escalation",
     "Field",
     "Flight",
@@ -38,6 +41,7 @@ __all__ = [
     "Notify",
     "Number",
     "Otherwise",
+    "Price",
     "Retry",
     "Run",
     "Tool",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +11,11 @@ from agentflow.runtime import steps
 from agentflow.runtime.answers import usage
 from agentflow.runtime.errors import Interruption, NodeError, TimedOut
 from agentflow.runtime.flights import abandon
-from agentflow.runtime.graph import Retry
-from agentflow.runtime.invocation import Future, Invocation
+from agentflow.runtime.graph import Agent, Model, Retry, milliseconds
+from agentflow.runtime.invocation import Alarm, Future, Invocation
 from agentflow.runtime.own_journal import call_with_context
 from agentflow.runtime.signature import keeps_own_journal
+from agentflow.runtime.spending import Meter, Used
 from agentflow.types import Json
 
 if TYPE_CHECKING:
@@ -53,14 +55,11 @@ class AgentSteps:
         return self.run.invocation.replies
 
     async def model_call(
-        self, address: str, call: Callable[[int], Awaitable[dict[str, Any]]], retry: Retry
+        self, address: str, model: Model, call: Callable[[int], Awaitable[dict[str, Any]]], retry: Retry
     ) -> dict[str, Any]:
-        """One durable call of a model, tried as `retry` says. Counts against `limits.model_calls`."""
+        """One durable call of a model, tried as `retry` says. Counts against the limits in force."""
         invocation = self.invocation
-        limit = invocation.graph.limits.model_calls
-        if limit is not None and invocation.spent.model_calls >= limit:
-            raise NodeError("limit", f"the run has made its {limit} model calls (limits.model_calls)", node=self.path)
-        invocation.spent.model_calls += 1
+        invocation.count("model_calls", self.path)
         stop = invocation.stop()
         future = steps.journaled(
             invocation.ctx, f"{self.path}.{address}", lambda: steps.model_step(call, retry, stop), stop
@@ -79,8 +78,8 @@ class AgentSteps:
             raise NodeError(failed["kind"], failed["message"], code=failed["code"], node=self.path)
         answer: dict[str, Any] = outcome["value"]
         used = usage(answer)
-        invocation.spent.input_tokens += used.input
-        invocation.spent.output_tokens += used.output
+        cost = model.price.of(used.input, used.output) if model.price is not None else 0
+        invocation.spent.add({"input_tokens": used.input, "output_tokens": used.output, "cost": cost})
         return answer
 
     async def tool_batch(self, calls: Sequence[ToolCall]) -> list[ToolOutcome]:
@@ -91,6 +90,7 @@ class AgentSteps:
         invocation = self.invocation
         if len(calls) == 1 and keeps_own_journal(calls[0].tool):
             return [await self._journaling_call(calls[0])]
+        invocation.afford("tool_calls", self.path, len(calls))  # all of them, or none is started
         flights = [self.run.inside(call.address, own_scope=False).start_tool(call.tool, call.args) for call in calls]
         pending: dict[Future, int] = {flight.future: at for at, flight in enumerate(flights)}
         outcomes: list[ToolOutcome | None] = [None] * len(flights)
@@ -129,8 +129,39 @@ class AgentSteps:
         return ToolOutcome(value=value)
 
     def count_handoff(self) -> None:
-        """Counts a handoff against the graph's limit, and raises its terminal error."""
-        spent, limit = self.invocation.spent, self.invocation.graph.limits.handoffs
-        if limit is not None and spent.handoffs >= limit:
-            raise NodeError("limit", f"the run has made its {limit} handoffs (limits.handoffs)", node=self.path)
-        spent.handoffs += 1
+        """Counts a handoff against the limits in force, and raises their terminal error."""
+        self.invocation.count("handoffs", self.path)
+
+    @contextmanager
+    def working(self, agent: Agent, before: Used) -> Iterator[None]:
+        """An agent's part of a conversation: what is spent meanwhile counts against its limits.
+
+        `before` is what it has used in that conversation before, and grows.
+        """
+        invocation, since = self.invocation, self.invocation.now
+        meter = Meter(agent.name, agent.limits, invocation.spent, dict(before.spent))
+        alarm = self._alarm(agent, before)
+        invocation.meters.append(meter)
+        try:
+            yield
+        except TimedOut as timed_out:
+            if timed_out.alarm is not alarm:
+                raise
+            raise self._late(agent) from None
+        finally:
+            invocation.meters.remove(meter)
+            if alarm is not None:
+                invocation.alarms.remove(alarm)
+            before.spent, before.time = meter.used(), before.time + invocation.now - since
+
+    def _alarm(self, agent: Agent, before: Used) -> Alarm | None:
+        if agent.limits.time is None:
+            return None
+        left = milliseconds(agent.limits.time) - round(before.time * 1000)
+        if left <= 0:
+            raise self._late(agent)
+        return self.invocation.alarm(self.path, agent.limits.time if not before.time else f"{left}ms")
+
+    def _late(self, agent: Agent) -> NodeError:
+        message = f"{agent.name} took longer than {agent.limits.time} (limits.time)"
+        return NodeError("limit", message, code=504, node=self.path)

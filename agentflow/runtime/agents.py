@@ -12,7 +12,7 @@ import logging
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -29,10 +29,11 @@ from google.genai import types
 from agentflow.runtime import models, offers, templates
 from agentflow.runtime.answers import Call, Response
 from agentflow.runtime.errors import NodeError
-from agentflow.runtime.graph import Agent, Graph, Retry, Tool
+from agentflow.runtime.graph import Agent, Graph, Model, Retry, Tool
 from agentflow.runtime.replies import TRANSFER, Replies
 from agentflow.runtime.schema import Mismatch, Shape, shape_of
 from agentflow.runtime.signature import keeps_own_journal
+from agentflow.runtime.spending import Used
 from agentflow.types import Json
 
 logging.getLogger("google_adk").setLevel(logging.ERROR)  # what it warns of, the model or the run is told
@@ -84,14 +85,17 @@ class Durable(Protocol):
     @property
     def invocation(self) -> Invocation: ...
 
-    async def model_call(self, address: str, call: Call, retry: Retry) -> Response:
+    async def model_call(self, address: str, model: Model, call: Call, retry: Retry) -> Response:
         """Makes the call durably, counts it, and tries it again on ModelUnavailable, as `retry` says."""
 
     async def tool_batch(self, calls: Sequence[ToolCall]) -> Sequence[ToolOutcome]:
         """Runs the calls together, each as one durable step; outcomes in the order of the calls."""
 
     def count_handoff(self) -> None:
-        """Counts a handoff; raises the error of the graph's limit."""
+        """Counts a handoff; raises the error of a limit."""
+
+    def working(self, agent: Agent, before: Used) -> AbstractContextManager[None]:
+        """While it lasts, what is spent counts against the agent's limits too; `before` is what it has used of them."""
 
 
 async def turn(run: Durable, agent: Agent, prompt: str, *, returns: Any = None, retry: Retry | None = None) -> Json:
@@ -116,17 +120,18 @@ class _Conversation:
     session: Session = field(default_factory=lambda: Session(id="turn", app_name="agentflow", user_id="user"))
     results: dict[str, dict[str, Json]] = field(default_factory=dict)  # by the function call's id
     counted: int = 0  # model and tool calls so far: their places in the journal
-    asked: dict[str, int] = field(default_factory=dict)  # model calls, by agent
-    handed: dict[str, int] = field(default_factory=dict)  # handoffs, by the agent that made them
+    used: dict[str, Used] = field(default_factory=dict)  # by agent, of its limits
     target: str | None = None  # who has been handed the conversation
 
     async def answer(self) -> Json:
         self._hear(self.prompt)
         agent, mismatches = self.first, 0
         while True:
-            last = await self._speak(agent)
+            with self.run.working(agent, self.used.setdefault(agent.name, Used())):
+                last = await self._speak(agent)
+                if self.target is not None:
+                    self.run.count_handoff()
             if self.target is not None:
-                self._count_handoff(agent)
                 agent, self.target = self.run.invocation.graph.agents[self.target], None
                 continue
             try:
@@ -136,15 +141,6 @@ class _Conversation:
                 if mismatches > _MISMATCHES:
                     raise _unfit(agent, mismatch) from None
                 self._hear(offers.correction(mismatch, self.shape))
-
-    def _count_handoff(self, agent: Agent) -> None:
-        """Counts against the run's limit, and against the agent's own, which holds for a conversation."""
-        number = self.handed[agent.name] = self.handed.get(agent.name, 0) + 1
-        limit = agent.limits.handoffs
-        if limit is not None and number > limit:
-            message = f"{agent.name} has handed over {limit} times (limits.handoffs)"
-            raise NodeError("limit", message, node=self.run.path)
-        self.run.count_handoff()
 
     def _hear(self, text: str) -> None:
         content = types.Content(role="user", parts=[types.Part(text=text)])
@@ -205,9 +201,6 @@ class _Conversation:
     # ------------------------------------------------------------ the model
 
     async def _ask(self, agent: Agent, request: LlmRequest) -> Response:
-        number = self.asked[agent.name] = self.asked.get(agent.name, 0) + 1
-        if agent.limits.model_calls is not None and number > agent.limits.model_calls:
-            raise NodeError("limit", f"{agent.name}: more than {agent.limits.model_calls} model calls in a turn")
         if not (agent.tools or agent.handoffs or self.shape.is_text):
             request.config.response_mime_type = "application/json"
             request.config.response_json_schema = self.shape.json_schema
@@ -216,11 +209,13 @@ class _Conversation:
 
         async def call(attempt: int) -> Response:
             if self.run.replies is None:
-                return await models.complete(models.provider(agent.model), request, ids)
+                return await models.complete(agent.model, request, ids)
             names, told = self._names(agent), models.answers(request)
             return await self.run.replies.answer(names, prompt=self.prompt, turn=told, attempt=attempt, ids=ids)
 
-        return await self.run.model_call(f"{self.address}model#{ids}", call, self.retry or agent.model.retry)
+        return await self.run.model_call(
+            f"{self.address}model#{ids}", agent.model, call, self.retry or agent.model.retry
+        )
 
     def _names(self, agent: Agent) -> tuple[str, str]:
         """Whose replies count: the node's for its own agent; others reached from it have their own first."""

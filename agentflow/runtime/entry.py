@@ -21,9 +21,10 @@ from agentflow.runtime import saga, schema, steps
 from agentflow.runtime.errors import Cancelled, NodeError, TimedOut
 from agentflow.runtime.flow import OUTCOMES, Run
 from agentflow.runtime.graph import Graph, Node
-from agentflow.runtime.invocation import Invocation, Limit, Spent
+from agentflow.runtime.invocation import Invocation, Limit
 from agentflow.runtime.replies import replies_for
 from agentflow.runtime.report import Report
+from agentflow.runtime.spending import Spent
 from agentflow.runtime.times import RETENTION, rfc3339
 from agentflow.types import Json
 

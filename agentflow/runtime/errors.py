@@ -76,6 +76,22 @@ class ModelUnavailable(Exception):
         self.retry_after = retry_after
 
 
+class ToolUnavailable(Exception):
+    """What a tool calls did not do it this time; trying again may help. `retry_after` is in seconds.
+
+    `code` is what the service answered, where it did. `unknown`: the call may have taken effect all the same.
+    """
+
+    def __init__(
+        self, message: str, *, code: int = 503, retry_after: float | None = None, unknown: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.retry_after = retry_after
+        self.unknown = unknown
+
+
 class ModelRefused(NodeError):
     """A model's provider will not answer this, however often it is asked: a wrong key, an unknown model."""
 

@@ -139,6 +139,7 @@ class CallFlight(RemoteFlight):
         spent, limits = self.run.invocation.spent, self.run.invocation.graph.limits
         for name, made, bound in (
             ("model_calls", spent.model_calls, limits.model_calls),
+            ("tool_calls", spent.tool_calls, limits.tool_calls),
             ("handoffs", spent.handoffs, limits.handoffs),
         ):
             if bound is not None and made > bound:

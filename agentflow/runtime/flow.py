@@ -65,7 +65,7 @@ class Run:
         self, tool: Tool, args: Mapping[str, Json], retry: Retry | None = None, undo: Undo | None = None
     ) -> StepFlight:
         invocation = self.invocation
-        invocation.spent.tool_calls += 1
+        invocation.count("tool_calls", self.path)
         key = f"{invocation.run['id']}:{self.path}"
         undo = undo or tool.undo
         entry = None if undo is None else saga.Entry.of(undo, self.path, key, args, self.scope)
@@ -87,22 +87,13 @@ class Run:
         from agentflow.runtime.agents import turn  # ADK takes a second to import: only when an agent works
 
         returns = agent.returns if returns is None else returns
-        alarm = self._alarm(self.path, agent.limits.time)
         try:
             return await turn(AgentSteps(self), agent, self.text(prompt), returns=returns, retry=retry)
-        except TimedOut as timed_out:
-            if timed_out.alarm is not alarm:
-                raise
-            limit = f"{agent.name} took longer than {agent.limits.time} (limits.time)"
-            raise NodeError("limit", limit, code=504, node=self.path) from None
         except TemplateError as problem:  # of an instruction
             raise NodeError("fail", str(problem), node=self.path) from None
         except NodeError as error:
             error.node = error.node or self.path
             raise
-        finally:
-            if alarm is not None:
-                self.invocation.alarms.remove(alarm)
 
     def approval(self, message: str, **options: Any) -> Flight:
         """Asks people; see `approvals.ask`, whose options these are."""

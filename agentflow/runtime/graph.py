@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from agentflow.runtime.operations import Operation
+from agentflow.runtime.secrets import Env
 from agentflow.types import Json
 
 if TYPE_CHECKING:
@@ -50,9 +51,15 @@ MODEL_RETRY = Retry(attempts=5, initial="1s", max="30s")
 
 @dataclass(frozen=True)
 class Limits:
+    """What a run, or an agent's turn, may spend at most. `tokens` and `cost` are checked before each model call."""
+
     time: str | None = None
     model_calls: int | None = None
+    tool_calls: int | None = None
+    tokens: int | None = None
+    cost: float | None = None
     handoffs: int | None = None
+    fan_out: int | None = None  # of a graph: items of a for_each; of either: tool calls that one answer asks for
 
 
 @dataclass(frozen=True)
@@ -79,12 +86,26 @@ class Tool:
 
 
 @dataclass(frozen=True)
+class Price:
+    """Of a model's tokens, for a million of them, in whatever currency the author counts."""
+
+    input: float
+    output: float
+
+    def of(self, input: int, output: int) -> float:
+        """Rounded, so that sums do not show how machines add."""
+        return round((input * self.input + output * self.output) / 1_000_000, 12)
+
+
+@dataclass(frozen=True)
 class Model:
     name: str
     model: str
     generate: Mapping[str, Json] = field(default_factory=dict)
     retry: Retry = MODEL_RETRY
     base_url: str | None = None
+    api_key: Env | None = None
+    price: Price | None = None
 
 
 @dataclass(frozen=True)

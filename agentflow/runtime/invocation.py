@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from agentflow.runtime import clock
 from agentflow.runtime.errors import Cancelled, TimedOut
 from agentflow.runtime.graph import Graph, milliseconds
 from agentflow.runtime.report import Report
+from agentflow.runtime.spending import Counted, Meter, Spent
 from agentflow.runtime.steps import Stop
 from agentflow.types import Json
 
@@ -52,24 +52,6 @@ class Alarm:
     limit: Limit
 
 
-@dataclass
-class Spent:
-    """What a run has used, counted from the journal, so that a replay counts nothing twice."""
-
-    model_calls: int = 0
-    tool_calls: int = 0
-    handoffs: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-
-    def add(self, other: Mapping[str, int]) -> None:
-        for name, amount in other.items():
-            setattr(self, name, getattr(self, name) + amount)
-
-    def minus(self, other: Mapping[str, int]) -> dict[str, int]:
-        return {name: amount - other[name] for name, amount in vars(self).items()}
-
-
 @dataclass(eq=False)
 class Invocation:
     """One handler's share of a run: the engine's context and what has been learnt from its journal."""
@@ -87,6 +69,20 @@ class Invocation:
     replies: Replies | None = None
     cancelled: bool = False
     given: Limit | None = None  # of the alarms of who called this invocation
+    meters: list[Meter] = field(default_factory=list)  # the limits in force: the run's, and of agents at work
+
+    def __post_init__(self) -> None:
+        self.meters.append(Meter("the run", self.graph.limits, self.spent))
+
+    def count(self, name: Counted, node: str, amount: int = 1) -> None:
+        """Counts calls that are about to be made. Raises the terminal error of a limit that they would exceed."""
+        self.afford(name, node, amount)
+        self.spent.add({name: amount})
+
+    def afford(self, name: Counted, node: str, amount: int = 1) -> None:
+        """Raises the terminal error of a limit that so many more calls would exceed."""
+        for meter in self.meters:
+            meter.check(name, node, amount)
 
     async def wait(self, *futures: Future) -> list[Future]:
         """Waits until at least one is done, and returns those that are.

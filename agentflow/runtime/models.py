@@ -16,31 +16,30 @@ from google.adk.models.llm_response import LlmResponse
 from google.genai import types
 from pydantic import PrivateAttr
 
+from agentflow.providers import GEMINI, provider_of
 from agentflow.runtime.answers import Response
 from agentflow.runtime.errors import ModelRefused, ModelUnavailable
 from agentflow.runtime.graph import Model
+from agentflow.runtime.secrets import mask
 from agentflow.types import Json
 
 
-def _gemini(model: Model) -> BaseLlm:
-    from agentflow.runtime.gemini import (
-        connect,  # the provider's client is slow to import, and needless offline
-    )
-
-    return connect(model)
-
-
-PROVIDERS: dict[str, Callable[[Model], BaseLlm]] = {"gemini-": _gemini}
-"""Who answers for a model, by the beginning of its name."""
-
-
 def provider(model: Model) -> BaseLlm:
-    """The ADK model that talks to the provider. Raises ModelRefused for a name that no provider has."""
-    for beginning, connect in PROVIDERS.items():
-        if model.model.startswith(beginning):
-            return connect(model)
-    known = ", ".join(f"{beginning}*" for beginning in PROVIDERS)
-    raise ModelRefused(f'no provider for model "{model.model}": known are {known}', code=404)
+    """The ADK model that talks to the provider. Raises ModelRefused where nobody does, or not on this machine."""
+    who = provider_of(model.model, model.base_url)
+    if who is None:
+        raise ModelRefused(f'no provider for model "{model.model}"', code=404)
+    if not who.installed:
+        raise ModelRefused(f'model "{model.model}" needs {who.package}, which is not installed: {who.install}')
+    # The providers' clients are slow to import (LiteLLM takes seconds), and needless offline.
+    match who.name:
+        case "gemini":
+            from agentflow.runtime.gemini import connect
+        case "claude":
+            from agentflow.runtime.claude import connect
+        case "litellm":
+            from agentflow.runtime.lite import connect
+    return connect(model)
 
 
 def answers(request: LlmRequest) -> int:
@@ -68,10 +67,12 @@ class DurableModel(BaseLlm):
         yield LlmResponse.model_validate_json(json.dumps(response))
 
 
-async def complete(inner: BaseLlm, request: LlmRequest, ids: str) -> Response:
+async def complete(model: Model, request: LlmRequest, ids: str) -> Response:
     """Asks the provider once. What it raises is a ModelUnavailable or a ModelRefused, whatever went wrong."""
+    inner = provider(model)
     copy = request.model_copy(
         update={
+            "model": inner.model,
             "contents": [content.model_copy() for content in request.contents],
             "config": request.config.model_copy(),
         }
@@ -83,16 +84,19 @@ async def complete(inner: BaseLlm, request: LlmRequest, ids: str) -> Response:
     except (ModelUnavailable, ModelRefused):
         raise
     except Exception as error:  # noqa: BLE001 - a client may raise anything, and none of it may be tried for ever
-        raise ModelRefused(f"the call of {inner.model} failed: {type(error).__name__}: {error}") from None
+        raise ModelRefused(mask(f"the call of {inner.model} failed: {type(error).__name__}: {error}")) from None
     if last is None:
         raise ModelUnavailable(f"{inner.model} gave no answer")
-    return stamped(last, ids)
+    return stamped(last, f"adk-{ids}" if provider_of(model.model) is GEMINI else f"call-{ids}")
 
 
 def stamped(response: LlmResponse, ids: str) -> Response:
-    """The answer as JSON, its function calls numbered. ADK keeps ids with its prefix from the provider."""
+    """The answer as JSON, its function calls numbered.
+
+    ADK keeps ids that begin with its own prefix, `adk-`, from the provider: Gemini needs none. The others do.
+    """
     for number, call in enumerate(response.get_function_calls(), 1):
-        call.id = f"adk-{ids}-{number}"
+        call.id = f"{ids}-{number}"
     return cast(Response, json.loads(response.model_dump_json(exclude_none=True)))
 
 

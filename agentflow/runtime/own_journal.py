@@ -26,7 +26,7 @@ async def call_with_context(run: Run, tool: Tool, args: Mapping[str, Json]) -> J
     What it raises that is not terminal is the engine's to try again, replaying the function.
     """
     invocation = run.invocation
-    invocation.spent.tool_calls += 1
+    invocation.count("tool_calls", run.path)
     key = f"{invocation.run['id']}:{run.path}"
     function = tool.does
     assert not isinstance(function, Operation), tool.name

@@ -14,8 +14,6 @@ import contextvars
 import inspect
 import json
 import math
-import os
-import re
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +31,7 @@ from agentflow.runtime.errors import ModelUnavailable, NodeError
 from agentflow.runtime.graph import MODEL_RETRY, Retry, Tool, milliseconds
 from agentflow.runtime.operations import Operation
 from agentflow.runtime.schema import Mismatch, bind
+from agentflow.runtime.secrets import mask
 from agentflow.types import Json
 
 Outcome = dict[str, Any]
@@ -82,17 +81,6 @@ class Stop:
 
 class _Cut(Exception):
     """The try was cut off: by the time limit of its node, or because nobody wants its result."""
-
-
-_SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
-
-
-def mask(text: str) -> str:
-    """`text` without the values of the environment's secrets."""
-    for name, value in os.environ.items():
-        if len(value) >= 8 and _SECRET_NAME.search(name):
-            text = text.replace(value, f"<{name}>")
-    return text
 
 
 def describe(error: BaseException) -> str:

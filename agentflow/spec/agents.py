@@ -6,16 +6,17 @@ import re
 from collections.abc import Mapping
 
 from agentflow.diagnostics import choices_help, quoted
+from agentflow.providers import provider_of
 from agentflow.spec.model import AgentSpec, ModelSpec
 from agentflow.spec.names import bad_name
 from agentflow.spec.reader import Reader
-from agentflow.spec.settings import GENERATE, read_generate, read_limits, read_retry
+from agentflow.spec.settings import GENERATE, read_generate, read_limits, read_price, read_retry, read_secret
 from agentflow.spec.types import read_type_at
 from agentflow.types import Json
 
 AGENT_KEYS = ("instruction", "description", "model", "tools", "handoffs", "returns", "input", "limits", "generate")
 DEFAULT = "default"
-_GEMINI = re.compile(r"(?:models/)?gemini-[A-Za-z0-9._-]+\Z")
+_MODEL_KEYS = ("model", "base_url", "api_key", "price", "retry", *GENERATE)
 
 
 def read_models(reader: Reader) -> dict[str, ModelSpec]:
@@ -31,32 +32,35 @@ def read_models(reader: Reader) -> dict[str, ModelSpec]:
                 reader.reading.wrong(path, "the name of a model, or a mapping with one", data)
             model = data if isinstance(data, str) else ""
             check_model(reader, path, model or None)
-            found[name] = ModelSpec(name, path, model, {}, None, None)
+            found[name] = ModelSpec(name, path, model, {}, None)
     return found
 
 
 def _model(reader: Reader, name: str) -> ModelSpec:
     model = reader.string("model", "the name of a model") if reader.require("model") else None
-    check_model(reader, reader.at("model"), model)
     generate, retry, base_url = read_generate(reader), read_retry(reader), reader.string("base_url")
+    check_model(reader, reader.at("model"), model, base_url=base_url)
+    api_key, price = read_secret(reader, "api_key"), read_price(reader)
     if base_url is not None and not re.match(r"https?://[^\s/{}]+", base_url):
         reader.error("bad-url", f"{quoted(base_url)} is not an http or https address", reader.at("base_url"))
-    reader.finish(later=("api_key", "price"), known=("model", "retry", *GENERATE))
-    return ModelSpec(name, reader.path, model or "", generate, retry, base_url)
+    reader.finish(known=_MODEL_KEYS)
+    return ModelSpec(name, reader.path, model or "", generate, retry, base_url, api_key, price)
 
 
 def check_model(
-    reader: Reader, path: tuple[str | int, ...], model: str | None, entries: Mapping[str, object] = {}
+    reader: Reader,
+    path: tuple[str | int, ...],
+    model: str | None,
+    entries: Mapping[str, object] = {},
+    base_url: str | None = None,
 ) -> None:
-    """A model that is named directly is one that can be called."""
-    if model is None or _GEMINI.match(model):
+    """A model that is named directly is one that somebody answers for."""
+    if model is None or provider_of(model, base_url) is not None:
         return
-    if re.match(r"claude-|[a-z0-9_-]+/.", model):
-        message = f"models other than gemini-* are part of the language, but not supported yet: {quoted(model)}"
-        reader.error("not-supported-yet", message, path)
-        return
-    note = "neither in models nor a gemini-*"
-    help = choices_help(model, entries) or "a model is called gemini-..., or has an entry in models"
+    note = "neither in models nor gemini-*, claude-* or provider/model"
+    help = choices_help(model, entries) or (
+        "a model is gemini-..., claude-..., provider/model, or any other name with a base_url that answers for it"
+    )
     reader.error("unknown-model", f"there is no model {quoted(model)}", path, note=note if entries else None, help=help)
 
 

@@ -35,7 +35,9 @@ class ModelSpec:
     model: str
     generate: Mapping[str, Json]
     retry: ir.Retry | None
-    base_url: str | None
+    base_url: str | None = None
+    api_key: str | None = None  # the environment variable that holds it
+    price: ir.Price | None = None
 
 
 @dataclass(frozen=True)

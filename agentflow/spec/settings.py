@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from agentflow import ir
@@ -10,7 +11,7 @@ from agentflow.spec.reader import Reader
 from agentflow.types import Json
 
 GENERATE = ("temperature", "top_p", "top_k", "max_output_tokens", "stop", "seed", "thinking_budget")
-LATER_LIMITS = ("tool_calls", "tokens", "cost", "fan_out")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
 def read_retry(reader: Reader, key: str = "retry") -> ir.Retry | None:
@@ -36,9 +37,43 @@ def read_limits(reader: Reader) -> ir.Limits:
     inner = reader.mapping("limits")
     if inner is None:
         return ir.Limits()
-    limits = ir.Limits(inner.duration("time"), inner.integer("model_calls", 1), inner.integer("handoffs", 0))
-    inner.finish(later=LATER_LIMITS)
+    limits = ir.Limits(
+        time=inner.duration("time"),
+        model_calls=inner.integer("model_calls", 1),
+        tool_calls=inner.integer("tool_calls", 0),
+        tokens=inner.integer("tokens", 1),
+        cost=inner.number("cost", 0),
+        handoffs=inner.integer("handoffs", 0),
+        fan_out=inner.integer("fan_out", 1),
+    )
+    inner.finish()
     return limits
+
+
+def read_price(reader: Reader) -> ir.Price | None:
+    inner = reader.mapping("price", "write {input: 0.3, output: 2.5}, per million tokens")
+    if inner is None:
+        return None
+    prices = [inner.number(name, 0) if inner.require(name) else None for name in ("input", "output")]
+    inner.finish(known=("input", "output"))
+    given = [price for price in prices if price is not None]
+    return ir.Price(*given) if len(given) == len(prices) else None
+
+
+def read_secret(reader: Reader, key: str) -> str | None:
+    """The environment variable of `{env: NAME}`, which is all that a file may say of a secret."""
+    value = reader.take(key)
+    if not reader.has(key):
+        return None
+    if isinstance(value, dict) and set(value) == {"env"}:
+        name = value["env"]
+        if isinstance(name, str) and _VARIABLE.match(name):
+            return name
+        reader.reading.wrong(reader.at(key, "env"), "the name of an environment variable", name)
+        return None
+    help = "a secret stays out of the file: put it into an environment variable and name that"
+    reader.reading.wrong(reader.at(key), "{env: NAME}", value, help=help)
+    return None
 
 
 def read_generate(reader: Reader) -> Mapping[str, Json]:

@@ -73,12 +73,19 @@ def _top(program: Program, style: Style) -> Iterator[str]:
     if not isinstance(program.input, Object) or program.input.fields:
         given = fields(program.input) if isinstance(program.input, Object) else type_name(program.input)
         yield from _wrapped([("quiet", "input"), ("", given)], style, "", "  ")
-    limits = program.limits
-    said = [f"time {duration(limits.time)}"] if limits.time is not None else []
-    said += [f"{limits.model_calls} model calls"] if limits.model_calls is not None else []
-    said += [f"{limits.handoffs} handoffs"] if limits.handoffs is not None else []
+    said = [_limit(name, value) for name, value in vars(program.limits).items() if value is not None]
     if said:
         yield from _wrapped([("quiet", "limits"), ("", ", ".join(said))], style, "", "  ")
+
+
+def _limit(name: str, value: float) -> str:
+    match name:
+        case "time":
+            return f"time {duration(int(value))}"
+        case "cost" | "fan_out":
+            return f"{name.replace('_', '-')} {value}"
+        case _:
+            return f"{value} {name.replace('_', ' ')}"
 
 
 # ---------------------------------------------------------------- nodes

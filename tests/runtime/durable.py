@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,9 +16,10 @@ from typing import Any
 from agentflow import ToolError
 from agentflow.runtime.agents import ToolCall, turn
 from agentflow.runtime.errors import ModelRefused, ModelUnavailable, NodeError
-from agentflow.runtime.graph import Agent, Model, Retry
+from agentflow.runtime.graph import Agent, Limits, Model, Retry
 from agentflow.runtime.replies import Replies
 from agentflow.runtime.schema import bind
+from agentflow.runtime.spending import Counted, Meter, Spent, Used
 from agentflow.types import Json
 
 MODEL = Model("default", "gemini-2.5-flash")
@@ -53,6 +55,8 @@ class Run:
     position: int = 0
     handoffs: int = 0
     waiting: bool = False
+    spent: Spent = field(default_factory=Spent)
+    meters: list[Meter] = field(default_factory=list)
 
     @property
     def invocation(self) -> Any:
@@ -62,6 +66,8 @@ class Run:
         """The turn's answer, over as many attempts as it takes."""
         while True:
             self.position = self.handoffs = 0
+            self.spent = Spent()
+            self.meters = [Meter("the run", Limits(handoffs=self.handoff_limit), self.spent)]
             self.batches = []
             try:
                 return await asyncio.wait_for(turn(self, agent, prompt, returns=returns), 20)
@@ -88,7 +94,11 @@ class Run:
         finally:
             self.waiting = False
 
-    async def model_call(self, address: str, call: Callable[[int], Awaitable[dict[str, Any]]], retry: Retry) -> Any:
+    async def model_call(
+        self, address: str, model: Model, call: Callable[[int], Awaitable[dict[str, Any]]], retry: Retry
+    ) -> Any:
+        self.count("model_calls")
+
         async def tries() -> Json:
             for attempt in range(1, (retry.attempts or 1) + 1):
                 try:
@@ -105,6 +115,7 @@ class Run:
         return outcome["value"]
 
     async def tool_batch(self, calls: Sequence[ToolCall]) -> list[Outcome]:
+        self.count("tool_calls", len(calls))
         self.batches.append([call.address for call in calls])
 
         async def one(call: ToolCall) -> Json:
@@ -119,9 +130,23 @@ class Run:
         return [Outcome(outcome.get("value"), outcome.get("error")) for outcome in outcomes]
 
     def count_handoff(self) -> None:
+        self.count("handoffs")
         self.handoffs += 1
-        if self.handoffs > self.handoff_limit:
-            raise NodeError("limit", "too many handoffs")
+
+    def count(self, name: Counted, amount: int = 1) -> None:
+        for meter in self.meters:
+            meter.check(name, self.path, amount)
+        self.spent.add({name: amount})
+
+    @contextmanager
+    def working(self, agent: Agent, before: Used) -> Iterator[None]:
+        meter = Meter(agent.name, agent.limits, self.spent, dict(before.spent))
+        self.meters.append(meter)
+        try:
+            yield
+        finally:
+            self.meters.remove(meter)
+            before.spent = meter.used()
 
 
 def replies(folder: Path, text: str) -> Replies:

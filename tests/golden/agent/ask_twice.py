@@ -30,10 +30,10 @@ You are strict.
 GRAPH = af.Graph(
     "ask_twice",
     kind="workflow",
-    revision="7bad60e1",
+    revision="d325b688",
     source="agent/graph.yaml",
     input=Input,
-    limits=af.Limits(model_calls=200, handoffs=20),
+    limits=af.Limits(model_calls=200, tool_calls=500, handoffs=20, fan_out=1000),
 )
 
 GEMINI_2_5_FLASH = af.Model("gemini-2.5-flash", "gemini-2.5-flash")

@@ -26,10 +26,10 @@ class FirstForm(af.Type):
 GRAPH = af.Graph(
     "two_gates",
     kind="workflow",
-    revision="654fcb39",
+    revision="6c6d35d4",
     source="approval/graph.yaml",
     input=Input,
-    limits=af.Limits(model_calls=200, handoffs=20),
+    limits=af.Limits(model_calls=200, tool_calls=500, handoffs=20, fan_out=1000),
 )
 
 MAIL = GRAPH.tool(af.Tool("mail", tools.desk.mail))

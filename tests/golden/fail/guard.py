@@ -17,10 +17,10 @@ class Input(af.Type):
 GRAPH = af.Graph(
     "guard",
     kind="workflow",
-    revision="a26a96da",
+    revision="9620a0b5",
     source="fail/graph.yaml",
     input=Input,
-    limits=af.Limits(model_calls=200, handoffs=20),
+    limits=af.Limits(model_calls=200, tool_calls=500, handoffs=20, fan_out=1000),
 )
 
 

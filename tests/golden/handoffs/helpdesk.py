@@ -17,10 +17,16 @@ class Input(af.Type):
 GRAPH = af.Graph(
     "helpdesk",
     kind="workflow",
-    revision="a490a801",
+    revision="62aaadb8",
     source="handoffs/graph.yaml",
     input=Input,
-    limits=af.Limits(time="15m", model_calls=40, handoffs=6),
+    limits=af.Limits(
+        time="15m",
+        model_calls=40,
+        tool_calls=500,
+        handoffs=6,
+        fan_out=1000,
+    ),
 )
 
 GEMINI_2_5_FLASH = af.Model("gemini-2.5-flash", "gemini-2.5-flash")

@@ -20,10 +20,10 @@ class Input(af.Type):
 GRAPH = af.Graph(
     "fan",
     kind="workflow",
-    revision="cdc698e1",
+    revision="840099b8",
     source="parallel/graph.yaml",
     input=Input,
-    limits=af.Limits(model_calls=200, handoffs=20),
+    limits=af.Limits(model_calls=200, tool_calls=500, handoffs=20, fan_out=1000),
 )
 
 GEMINI_2_5_FLASH = af.Model("gemini-2.5-flash", "gemini-2.5-flash")

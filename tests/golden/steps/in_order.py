@@ -20,10 +20,10 @@ class Input(af.Type):
 GRAPH = af.Graph(
     "in_order",
     kind="workflow",
-    revision="d464ab77",
+    revision="010bb891",
     source="steps/graph.yaml",
     input=Input,
-    limits=af.Limits(model_calls=200, handoffs=20),
+    limits=af.Limits(model_calls=200, tool_calls=500, handoffs=20, fan_out=1000),
 )
 
 LOOK = GRAPH.tool(af.Tool("look", tools.desk.look, effect="read"))

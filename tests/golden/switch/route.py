@@ -24,10 +24,10 @@ class Input(af.Type):
 GRAPH = af.Graph(
     "route",
     kind="workflow",
-    revision="38840271",
+    revision="f52c52dc",
     source="switch/graph.yaml",
     input=Input,
-    limits=af.Limits(model_calls=200, handoffs=20),
+    limits=af.Limits(model_calls=200, tool_calls=500, handoffs=20, fan_out=1000),
 )
 
 LOOK = GRAPH.tool(af.Tool("look", tools.desk.look, effect="read"))

@@ -21,10 +21,10 @@ class Input(af.Type):
 GRAPH = af.Graph(
     "copy_file",
     kind="service",
-    revision="6b9c4884",
+    revision="918eed29",
     source="tool/graph.yaml",
     input=Input,
-    limits=af.Limits(model_calls=200, handoffs=20),
+    limits=af.Limits(model_calls=200, tool_calls=500, handoffs=20, fan_out=1000),
 )
 
 LOOK = GRAPH.tool(af.Tool("look", tools.desk.look, effect="read", timeout="5s"))

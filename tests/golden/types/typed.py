@@ -49,10 +49,10 @@ PLANNED_PROMPT = "{{ input.trip.to.city }} {{ input.tags | default([]) | join(',
 GRAPH = af.Graph(
     "typed",
     kind="workflow",
-    revision="775c521a",
+    revision="04c40f78",
     source="types/graph.yaml",
     input=Input,
-    limits=af.Limits(model_calls=200, handoffs=20),
+    limits=af.Limits(model_calls=200, tool_calls=500, handoffs=20, fan_out=1000),
 )
 
 GEMINI_2_5_FLASH = af.Model("gemini-2.5-flash", "gemini-2.5-flash")

@@ -20,10 +20,10 @@ class Input(af.Type):
 GRAPH = af.Graph(
     "moves",
     kind="workflow",
-    revision="cc882a7f",
+    revision="012729f2",
     source="undo/graph.yaml",
     input=Input,
-    limits=af.Limits(model_calls=200, handoffs=20),
+    limits=af.Limits(model_calls=200, tool_calls=500, handoffs=20, fan_out=1000),
 )
 
 REMOVE = GRAPH.tool(af.Tool("remove", tools.desk.remove))

@@ -20,11 +20,11 @@ class Input(af.Type):
 GRAPH = af.Graph(
     "hostile",
     kind="workflow",
-    revision="4e4f8ddb",
+    revision="b70255ec",
     source="value/graph.yaml",
     input=Input,
     description="A \"quoted\" name\\\\ with '''all''' that \u202e breaks",
-    limits=af.Limits(model_calls=200, handoffs=20),
+    limits=af.Limits(model_calls=200, tool_calls=500, handoffs=20, fan_out=1000),
 )
 
 

@@ -22,10 +22,10 @@ class Input(af.Type):
 GRAPH = af.Graph(
     "patient",
     kind="workflow",
-    revision="4d818c7e",
+    revision="e2f97b28",
     source="wait/graph.yaml",
     input=Input,
-    limits=af.Limits(model_calls=200, handoffs=20),
+    limits=af.Limits(model_calls=200, tool_calls=500, handoffs=20, fan_out=1000),
 )
 
 LOOK = GRAPH.tool(af.Tool("look", tools.desk.look, effect="read"))
