@@ -22,6 +22,7 @@ import sys
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
 from typing import Any, cast
@@ -139,8 +140,11 @@ class Warming:
     replies = None
     invocation = SimpleNamespace(graph=SimpleNamespace(agents={}))
 
-    async def model_call(self, address: str, call: object, retry: object) -> dict[str, Any]:
+    async def model_call(self, address: str, model: object, call: object, retry: object) -> dict[str, Any]:
         return {"content": {"role": "model", "parts": [{"text": "warm"}]}}
+
+    def working(self, agent: object, before: object) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 def main() -> None:
