@@ -227,6 +227,30 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Each:
+    """The same node for every item of a list, side by side; each in a scope of its own that has the item."""
+
+    over: Expr | Value
+    item: str  # the item's name in that scope, beside `index`
+    node: Node
+    max_parallel: int
+    join: Literal["all", "any", "first"] | int
+    on_failure: Literal["fail_fast", "collect"]
+
+
+@dataclass(frozen=True)
+class Loop:
+    """Rounds of the same nodes, one after the other; each sees `index` and `previous`."""
+
+    body: Block
+    until: Expr  # sees the round's nodes
+    max: int
+    start: Value | None  # the first round's `previous`
+    every: int | None  # ms between rounds
+    on_max: Literal["fail", "continue"]
+
+
+@dataclass(frozen=True)
 class Let:
     value: Value
 
@@ -245,7 +269,7 @@ class Fail:
     code: int
 
 
-Op = Step | Turn | Gate | Fan | Choice | Group | Let | Wait | Fail
+Op = Step | Turn | Gate | Fan | Each | Choice | Group | Loop | Let | Wait | Fail
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from agentflow.expressions import Leaf, Reference
 from agentflow.nodes import common
 from agentflow.nodes.kind import Guard, Template
 from agentflow.spec.model import MISSING, BlockSpec, GraphSpec, NodeSpec
-from agentflow.types import ANY, STRING, Field, Nullable, Object, Type
+from agentflow.types import ANY, BOOLEAN, STRING, Field, Nullable, Object, Type
 
 
 @dataclass(eq=False, slots=True)
@@ -26,6 +26,7 @@ class Binding:
     place: Place | None = None
     type: Type = ANY
     owner: Place | None = None  # inside which it is known; None: inside the whole graph, or its node's block
+    inferred: bool = False  # the owner's kind knows its type
 
 
 @dataclass(eq=False, slots=True)
@@ -42,11 +43,11 @@ class Scope:
             scope = scope.parent
         return None
 
-    def inner(self, extra: Mapping[str, Type], owner: Place | None) -> Scope:
+    def inner(self, extra: Mapping[str, Type], owner: Place | None, inferred: Iterable[str] = ()) -> Scope:
         rank = (self.depth + 1, -1)
-        return Scope(
-            self, {name: Binding(name, rank, None, type, owner) for name, type in extra.items()}, self.depth + 1
-        )
+        names = {name: Binding(name, rank, None, type, owner) for name, type in extra.items()}
+        names.update({name: Binding(name, rank, None, ANY, owner, True) for name in inferred})
+        return Scope(self, names, self.depth + 1)
 
     def all_names(self) -> Iterator[Binding]:
         scope: Scope | None = self
@@ -104,6 +105,7 @@ class Block:
     places: dict[str, Place] = field(default_factory=dict)
     edges: dict[str, dict[str, Cause]] = field(default_factory=dict)  # what each node waits for, and why
     output: Text | None = None
+    until: Text | None = None
 
 
 @dataclass(eq=False)
@@ -174,6 +176,9 @@ class _Walk:
         if spec.output is not MISSING:
             template = Template(spec.output_path, "value", spec.output, expected=Nullable(ANY))
             block.output = self.text(template, scope, owner, block)
+        if spec.until is not None:
+            template = Template(spec.until_path, "expr", spec.until, expected=BOOLEAN)
+            block.until = self.text(template, scope, owner, block)
         return block
 
     def node(self, place: Place) -> None:
@@ -188,7 +193,9 @@ class _Walk:
         for template in common.templates(node, self.graph):
             place.texts.append(self.text(template, place.scope, place, None))
         for child in common.children(node):
-            scope = place.scope.inner(child.extra, place) if child.extra else place.scope
+            scope = place.scope
+            if child.extra or child.inferred:
+                scope = scope.inner(child.extra, place, child.inferred)
             if isinstance(child.of, BlockSpec):
                 place.blocks.append(self.block(child.of, scope, place))
                 continue

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from agentflow import syntax
-from agentflow.check.algebra import may_be_null, nullable, resolved, union
+from agentflow.check.algebra import element_of, may_be_null, misfit, nullable, resolved, union
 from agentflow.check.inference import Inference, Known, Names, WorldOf
 from agentflow.check.order import Order
-from agentflow.check.places import Analysis, Block, Place, Scope
+from agentflow.check.places import Analysis, Binding, Block, Place, Scope
 from agentflow.check.proof import Fact, Facts, Outcomes
 from agentflow.expressions import literal
 from agentflow.nodes.approval import ApprovalBody
@@ -30,6 +30,8 @@ class Typed:
     analysis: Analysis
     order: Order
     _names: dict[int, ScopeNames] = field(default_factory=dict)
+    _inferred: dict[int, Type] = field(default_factory=dict)
+    _finding: set[int] = field(default_factory=set)  # places whose types are being found
     _facts: dict[int, Facts] = field(default_factory=dict)
     _guards: dict[int, dict[str, Facts]] = field(default_factory=dict)
     _output_facts: dict[int, Facts] = field(default_factory=dict)
@@ -69,7 +71,9 @@ class Typed:
         if place.type is None:
             place.value = place.type = ANY  # while it is being found: only a cycle can ask
             if not self.order.is_circular(place):
+                self._finding.add(id(place))
                 place.value = self._value_of(place)
+                self._finding.discard(id(place))
                 continued = place.node.on_error is not None and place.node.on_error.kind == "continue"
                 place.type = nullable(place.value) if place.skippable or continued else place.value
         return place.type
@@ -88,6 +92,19 @@ class Typed:
         if value == NULL:
             return other
         return nullable(value) if may_be_null(other) else value
+
+    def inferred(self, binding: Binding) -> Type:
+        """Of a name that a node gives to what is inside it; ANY while the type of that node is being found."""
+        owner = binding.owner
+        assert owner is not None, binding.name
+        if id(binding) in self._inferred:
+            return self._inferred[id(binding)]
+        kind = KINDS[owner.node.kind]
+        if kind.depends_on_itself and id(owner) in self._finding:
+            return ANY
+        found = resolved(kind.type_inside(owner.node, binding.name, PlaceContext(self, owner)), self.graph.types)
+        self._inferred[id(binding)] = found
+        return found
 
     def value(self, data: Json, scope: Scope, known: Known) -> Type:
         """Of data whose strings are templates."""
@@ -239,7 +256,9 @@ class ScopeNames(Names):
         binding = self.scope.find(name)
         if binding is None:
             return None
-        return binding.type if binding.place is None else self.typed.of_place(binding.place)
+        if binding.place is not None:
+            return self.typed.of_place(binding.place)
+        return self.typed.inferred(binding) if binding.inferred else binding.type
 
     def _place(self, name: str) -> Place | None:
         binding = self.scope.find(name)
@@ -309,6 +328,13 @@ class PlaceContext:
 
     def type_of_block(self, block: BlockSpec) -> Type:
         return next((self.typed.of_block(each) for each in self.place.blocks if each.spec is block), ANY)
+
+    def element_of(self, type: Type) -> Type:
+        found = element_of(type, self.graph.types)
+        return ANY if found is None else found
+
+    def misfit(self, actual: Type, expected: Type) -> str | None:
+        return None if actual == NULL else misfit(actual, expected, self.graph.types)
 
     @cached_property
     def _known(self) -> Known:

@@ -51,6 +51,8 @@ def names(given: tuple[str, ...]) -> ListOf:
 
 def node(module: Module, writer: Writer, one: ir.Node) -> None:
     """A node's function, with what is said about the node in its decorator."""
+    if isinstance(one.op, ir.Loop):
+        _round(module, writer, one, one.op)
     arguments: Arguments = [literal(one.name), ("line", str(one.line))]
     if one.when is not None:
         arguments.append(("when", literal(one.when.text)))
@@ -105,8 +107,12 @@ def _body(module: Module, writer: Writer, one: ir.Node) -> None:
             _gate(module, writer, one, one.op)
         case ir.Fan():
             _fan(module, writer, one.op)
+        case ir.Each():
+            _each(module, writer, one.op)
         case ir.Choice():
             _choice(module, writer, one.op)
+        case ir.Loop():
+            _loop(module, writer, one, one.op)
         case ir.Group(body=body):
             block(module, writer, body)
         case ir.Let(value=value):
@@ -186,6 +192,40 @@ def _fan(module: Module, writer: Writer, op: ir.Fan) -> None:
     if op.on_failure != "fail_fast":
         arguments.append(("on_failure", literal(op.on_failure)))
     writer.statement("return await ", Call("run.parallel", arguments))
+
+
+def _each(module: Module, writer: Writer, op: ir.Each) -> None:
+    over = literal(op.over.text) if isinstance(op.over, ir.Expr) else data(op.over.data)
+    arguments: Arguments = [over, module.node_names[op.node.path]]
+    if op.item != "item":
+        arguments.append(("item", literal(op.item)))
+    arguments.append(("max_parallel", str(op.max_parallel)))
+    if op.join != "all":
+        arguments.append(("join", literal(op.join)))
+    if op.on_failure != "fail_fast":
+        arguments.append(("on_failure", literal(op.on_failure)))
+    writer.statement("return await ", Call("run.for_each", arguments))
+
+
+def _round(module: Module, writer: Writer, one: ir.Node, op: ir.Loop) -> None:
+    """The function of one round of a loop, before that of the loop."""
+    name = module.round_names[one.path] = module.names.take(f"{module.node_names[one.path]}_round")
+    writer.line(f"async def {name}(run: af.Run) -> af.Json:")
+    writer.indent()
+    block(module, writer, op.body)
+    writer.dedent()
+    writer.gap()
+
+
+def _loop(module: Module, writer: Writer, one: ir.Node, op: ir.Loop) -> None:
+    arguments: Arguments = [module.round_names[one.path], ("until", literal(op.until.text)), ("max", str(op.max))]
+    if op.start is not None:
+        arguments.append(("start", data(op.start.data)))
+    if op.every is not None:
+        arguments.append(("every", duration(op.every)))
+    if op.on_max != "fail":
+        arguments.append(("on_max", literal(op.on_max)))
+    writer.statement("return await ", Call("run.loop", arguments))
 
 
 def _choice(module: Module, writer: Writer, op: ir.Choice) -> None:

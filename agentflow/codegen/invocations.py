@@ -16,8 +16,10 @@ def inner(node: ir.Node) -> Iterator[ir.Node]:
             yield from (case.node for case in cases)
             if default is not None:
                 yield default
-        case ir.Group(body=body):
+        case ir.Group(body=body) | ir.Loop(body=body):
             yield from body.nodes
+        case ir.Each(node=one):
+            yield one
     if isinstance(node.on_error, ir.Run):
         yield node.on_error.node
 
@@ -30,10 +32,14 @@ def walk(nodes: tuple[ir.Node, ...]) -> Iterator[ir.Node]:
 
 
 def own(program: ir.Program) -> list[ir.Node]:
-    """The nodes with invocations of their own, in file order."""
+    """The nodes with invocations of their own, in file order. Of a long list each part has one."""
     tools = {tool.name: tool for tool in program.tools}
     beside = {id(node) for node in _beside(program.body)}
-    return [node for node in walk(program.body.nodes) if id(node) in beside and _needs_own(node, tools)]
+    return [
+        node
+        for node in walk(program.body.nodes)
+        if isinstance(node.op, ir.Each) or (id(node) in beside and _needs_own(node, tools))
+    ]
 
 
 def _beside(block: ir.Block) -> Iterator[ir.Node]:
@@ -45,7 +51,9 @@ def _beside(block: ir.Block) -> Iterator[ir.Node]:
     for node in walk(block.nodes):
         if isinstance(node.op, ir.Fan):
             yield from node.op.branches
-        elif isinstance(node.op, ir.Group):
+        elif isinstance(node.op, ir.Each):
+            yield node.op.node
+        elif isinstance(node.op, ir.Group | ir.Loop):
             yield from _regions(node.op.body)
 
 

@@ -34,6 +34,7 @@ class Module:
     tool_names: dict[str, str] = field(default_factory=dict)
     agent_names: dict[str, str] = field(default_factory=dict)
     node_names: dict[str, str] = field(default_factory=dict)  # by path
+    round_names: dict[str, str] = field(default_factory=dict)  # by the path of their loop
     needs: dict[str, tuple[str, ...]] = field(default_factory=dict)  # by path, within a region
     uses: dict[str, tuple[str, ...]] = field(default_factory=dict)  # by path, of nodes with invocations of their own
     texts: list[tuple[str, str]] = field(default_factory=list)
@@ -63,7 +64,7 @@ class Module:
             self.uses[node.path] = self._used(node)
         self._regions(program.body)
         for node in self.nodes:
-            if isinstance(node.op, ir.Group):
+            if isinstance(node.op, ir.Group | ir.Loop):
                 self._regions(node.op.body)
 
     def _regions(self, block: ir.Block) -> None:

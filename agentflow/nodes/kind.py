@@ -52,6 +52,7 @@ class Child:
     of: NodeSpec | BlockSpec
     label: str
     extra: Mapping[str, Type] = field(default_factory=dict)
+    inferred: tuple[str, ...] = ()  # names in scope here whose types the kind infers: `Kind.type_inside`
     guard: Guard | None = None
     runs: Literal["always", "maybe"] = "always"  # maybe: only if its case is chosen, if its node fails
 
@@ -61,8 +62,10 @@ class Nodes(Protocol):
 
     def node(self, path: Path, name: str, data: Json) -> NodeSpec: ...
 
-    def block(self, reader: Reader, key: str) -> BlockSpec:
-        """The nodes under `nodes` or `steps` of a mapping, and its `output`."""
+    def block(
+        self, reader: Reader, key: str, until: str | int | bool | None = None, until_path: Path = ()
+    ) -> BlockSpec:
+        """The nodes under a key of a mapping, and its `output`; of a loop also its condition."""
 
 
 class Context(Protocol):
@@ -87,6 +90,12 @@ class Context(Protocol):
 
     def type_of_block(self, block: BlockSpec) -> Type: ...
 
+    def element_of(self, type: Type) -> Type:
+        """Of the items of a list; ANY where that cannot be said."""
+
+    def misfit(self, actual: Type, expected: Type) -> str | None:
+        """Why no value of a type, or not every one, fits what is expected, where that is certain; null fits."""
+
 
 class Lowering(Protocol):
     """What a kind may ask while it lowers a node."""
@@ -109,6 +118,7 @@ class Kind(ABC, Generic[B]):
     keys: ClassVar[tuple[str, ...]] = ()  # beside the verb and the common keys
     later: ClassVar[tuple[str, ...]] = ()  # in the language, but not supported yet
     retries: ClassVar[bool] = False  # takes `retry`
+    depends_on_itself: ClassVar[bool] = False  # the types of inferred names depend on what the node yields
     own_timeout: ClassVar[bool] = False  # `timeout` is part of what the node does, not a limit around it
     model: type[B]
 
@@ -127,6 +137,10 @@ class Kind(ABC, Generic[B]):
     def children(self, node: NodeSpec) -> Iterator[Child]:
         """In the order of the file; the node of `on_error` comes from `nodes.common.children`."""
         yield from ()
+
+    def type_inside(self, node: NodeSpec, name: str, context: Context) -> Type:
+        """Of a name that a child declares as inferred."""
+        raise NotImplementedError(f"{self.verb}: {name}")
 
     def called_tool(self, node: NodeSpec) -> str | None:
         """The tool that the node itself calls, where that is all it does."""

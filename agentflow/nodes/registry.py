@@ -7,8 +7,10 @@ from typing import Any
 from agentflow.nodes.agent import AgentKind
 from agentflow.nodes.approval import ApprovalKind
 from agentflow.nodes.fail import FailKind
+from agentflow.nodes.for_each import ForEachKind
 from agentflow.nodes.group import NodesKind, StepsKind
 from agentflow.nodes.kind import Kind
+from agentflow.nodes.loop import LoopKind
 from agentflow.nodes.parallel import ParallelKind
 from agentflow.nodes.switch import SwitchKind
 from agentflow.nodes.tool import ToolKind
@@ -23,7 +25,9 @@ KINDS: dict[str, Kind[Any]] = {  # Any: each kind has its own body, and only the
         ToolKind(),
         ApprovalKind(),
         ParallelKind(),
+        ForEachKind(),
         SwitchKind(),
+        LoopKind(),
         NodesKind(),
         StepsKind(),
         ValueKind(),
@@ -34,5 +38,5 @@ KINDS: dict[str, Kind[Any]] = {  # Any: each kind has its own body, and only the
 }
 
 VERBS = tuple(verb for verb in KINDS if verb)
-LATER = ("ask", "for_each", "loop", "event", "graph", "service", "emit", "set")
+LATER = ("ask", "event", "graph", "service", "emit", "set")
 """Verbs of the language that are not supported yet."""

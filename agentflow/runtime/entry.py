@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 from typing import Any
 
@@ -22,6 +22,7 @@ from agentflow.runtime.errors import Cancelled, NodeError, TimedOut
 from agentflow.runtime.flow import OUTCOMES, Run
 from agentflow.runtime.graph import Graph, Node
 from agentflow.runtime.invocation import Invocation, Limit
+from agentflow.runtime.lists import Part
 from agentflow.runtime.replies import replies_for
 from agentflow.runtime.report import Report
 from agentflow.runtime.spending import Spent
@@ -205,7 +206,7 @@ def _rolled_back(invocation: Invocation) -> dict[str, Any]:
 async def branch(graph: Graph, node: Node, ctx: restate.Context, body: bytes) -> bytes:
     """A node in an invocation of its own. Returns its value and what it did; undoes nothing itself.
 
-    The input is `{run, path, scope, outcomes, spent, now, limit}`, the output `{value, outcome, undo,
+    The input is `{run, path, scope, outcomes, spent, now, limit, part}`, the output `{value, outcome, undo,
     undone, not_undone, spent, nodes, now}`; a failure carries all but the value in its metadata.
     """
     given = json.loads(body)
@@ -216,7 +217,7 @@ async def branch(graph: Graph, node: Node, ctx: restate.Context, body: bytes) ->
     if "limit" in given:  # the shortest alarm of who called, in milliseconds
         invocation.given = Limit(given["limit"])
     scope = {**given["scope"], "run": given["run"], OUTCOMES: given["outcomes"]}
-    run = Run(invocation, given["path"], scope)
+    run = Run(invocation, given["path"], scope)  # the scope is of what is around, the path the node's own
     plain = dataclasses.replace(node, when=None)  # the caller has decided it
 
     def result(**more: Json) -> dict[str, Any]:
@@ -231,7 +232,7 @@ async def branch(graph: Graph, node: Node, ctx: restate.Context, body: bytes) ->
         }
 
     try:
-        value = await run.one(plain)
+        value = await (_part(run, node, given["part"]) if "part" in given else run.one(plain, run.at(run.path)))
         if invocation.cancelled:
             raise Cancelled
         return _encode(result(value=value, outcome=scope[OUTCOMES].get(node.name)))
@@ -241,6 +242,16 @@ async def branch(graph: Graph, node: Node, ctx: restate.Context, body: bytes) ->
         kind, code, message, place = "cancelled", 499, "cancelled", None
     metadata = {"kind": kind, "node": place or "", "agentflow": json.dumps(result())}
     raise TerminalError(message, status_code=code, metadata=metadata)
+
+
+async def _part(run: Run, node: Node, part: dict[str, Any]) -> Json:
+    """Some items of a `for_each`; what is said of the node as a whole is its caller's."""
+    working = run.working(node)
+    working.part = Part(**part)
+    body = node.body(working)
+    assert isinstance(body, Coroutine), node.name
+    value: Json = await body
+    return value
 
 
 def _encode(value: Json) -> bytes:

@@ -10,14 +10,16 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
-from agentflow.runtime import joins, saga, steps, templates
+from agentflow.runtime import clock, joins, lists, saga, steps, templates
 from agentflow.runtime.errors import Interruption, NodeError, TemplateError, TimedOut
 from agentflow.runtime.flights import CallFlight, Flight, StepFlight, abandon
-from agentflow.runtime.graph import Agent, Node, Otherwise, Retry, Tool, Undo, Use
+from agentflow.runtime.graph import Agent, Node, Otherwise, Retry, Tool, Undo, Use, milliseconds
 from agentflow.runtime.invocation import Alarm, Invocation
 from agentflow.runtime.own_journal import call_with_context
+from agentflow.runtime.lists import Part
 from agentflow.runtime.region import Region
 from agentflow.runtime.waits import wait
+from agentflow.runtime.times import rfc3339
 from agentflow.types import Json
 
 Scope = dict[str, Any]  # names to values; OUTCOMES to how each node that has no value of its own ended
@@ -33,6 +35,8 @@ class Run:
     invocation: Invocation
     path: str  # the address of the node in hand; "" at the graph's top
     scope: Scope
+    node: Node | None = None  # whose body is at work
+    part: Part | None = None  # of the items of a list, where the body is to see to these only
 
     # ------------------------------------------------------------ values
 
@@ -117,6 +121,10 @@ class Run:
 
     # ------------------------------------------------------------ order
 
+    def at(self, path: str) -> Run:
+        """Another place, with the same scope to begin with."""
+        return Run(self.invocation, path, {**self.scope, OUTCOMES: dict(self.scope[OUTCOMES])})
+
     def inside(self, name: str, *, own_scope: bool = True) -> Run:
         path = f"{self.path}.{name}" if self.path else name
         scope = {**self.scope, OUTCOMES: dict(self.scope[OUTCOMES])} if own_scope else self.scope
@@ -126,9 +134,9 @@ class Run:
         """A scope of its own at the same place: what is set in it is not seen outside."""
         return Run(self.invocation, self.path, {**self.scope, OUTCOMES: dict(self.scope[OUTCOMES])})
 
-    async def one(self, node: Node) -> Json:
+    async def one(self, node: Node, place: Run | None = None) -> Json:
         """Runs a node here and now. Its value, or null where it was skipped, joins the scope."""
-        place = self.inside(node.name)
+        place = place or self.inside(node.name)
         try:
             if self.skips(node, place):
                 return None
@@ -185,6 +193,12 @@ class Run:
         self.scope[node.name] = value
         return value
 
+    def working(self, node: Node) -> Run:
+        """What the body of a node is given."""
+        run = self.block()
+        run.node = node
+        return run
+
     def block_with(self, **names: Json) -> Run:
         run = self.block()
         run.scope.update(names)
@@ -192,7 +206,7 @@ class Run:
 
     async def _perform(self, node: Node) -> Json:
         """The node's body, to its end. What it did joins the invocation's undo list."""
-        body = node.body(self.block())
+        body = node.body(self.working(node))
         if isinstance(body, Flight):
             return await self._land(body)
         if isinstance(body, Coroutine):
@@ -226,9 +240,9 @@ class Run:
 
     def done(self, node: Node, place: Run, value: Json) -> None:
         invocation = self.invocation
-        self.scope[node.name] = value
-        if node.undo is not None:
+        if node.undo is not None:  # before the name is in scope: a branch may have that of a node outside
             self._remember(node.undo, place, value)
+        self.scope[node.name] = value
         invocation.report.ended(place.path, "succeeded", invocation.now)
 
     def attempted(self, node: Node, place: Run) -> None:
@@ -252,24 +266,30 @@ class Run:
         self.invocation.report.started(place.path, self.invocation.now)
         handler = self.invocation.graph.handlers.get(node)
         if handler is None:
-            body = node.body(place.block())
+            body = node.body(place.working(node))
             assert not isinstance(body, Coroutine), f"{node.name} needs an invocation of its own"
             if isinstance(body, Flight) and body.waits is not None:
                 self.invocation.report.waiting(place.path, body.waits)
             return body
+        return self.call(node, place.path)
+
+    def call(self, node: Node, path: str, **more: Json) -> CallFlight:
+        """Starts a node in an invocation of its own, at a path."""
         invocation = self.invocation
-        call = {
+        call: dict[str, Any] = {
             "run": invocation.run,
-            "path": self.path,
+            "path": path,
             "scope": {name: self.scope[name] for name in node.uses if name in self.scope},
             "outcomes": {name: how for name, how in self.scope[OUTCOMES].items() if name in node.uses},
             "spent": vars(invocation.spent),
             "now": invocation.now,
+            **more,
         }
         if (limit := invocation.limit()) is not None:
             call["limit"] = limit
+        handler = invocation.graph.handlers[node]
         future = invocation.ctx.service_call(handler, arg=json.dumps(call, separators=(",", ":")).encode())
-        return CallFlight(place, future)
+        return CallFlight(self.at(path), future)
 
     def landed(self, node: Node, place: Run, flight: Flight, value: Json) -> None:
         """A flight of this scope gave the node's value. In an invocation of its own, the node has seen to the rest."""
@@ -281,6 +301,8 @@ class Run:
             self.scope[OUTCOMES][node.name] = flight.outcome
         if flight.state is not None:
             self.invocation.report.put(place.path, flight.state)
+        else:
+            self.invocation.report.ended(place.path, "succeeded", self.invocation.now)
 
     async def failed_aside(self, node: Node, place: Run, error: NodeError, undo: Sequence[saga.Entry] = ()) -> None:
         """A node that ran beside others failed: for good, unless `on_error` has something to put in its place."""
@@ -308,4 +330,55 @@ class Run:
         on_failure: Literal["fail_fast", "collect"] = "fail_fast",
     ) -> Json:
         """Runs branches side by side, each in a scope of its own, and joins them; losers are cancelled and undone."""
-        return await joins.race(self, branches, join, on_failure)
+        return await joins.parallel(self, branches, join, on_failure)
+
+    async def for_each(
+        self,
+        over: Json,
+        do: Node,
+        *,
+        item: str = "item",
+        max_parallel: int = 10,
+        join: Literal["all", "any", "first"] | int = "all",
+        on_failure: Literal["fail_fast", "collect"] = "fail_fast",
+    ) -> Json:
+        """Runs a node for every item of a list, `max_parallel` at a time. `over`: an expression, or the list."""
+        if self.part is None:
+            over = self.expression(over) if isinstance(over, str) else self.value(over)
+        return await lists.for_each(self, over, do, item, max_parallel, join, on_failure)
+
+    async def loop(
+        self,
+        body: Callable[[Run], Coroutine[Any, Any, Json]],
+        *,
+        until: str | bool,
+        max: int,
+        start: Json = None,
+        every: str | None = None,
+        on_max: Literal["fail", "continue"] = "fail",
+    ) -> Json:
+        """Runs rounds until `until` holds, which sees the round's nodes; the value is the last round's."""
+        previous = self.value(start)
+        for index in range(1, max + 1):
+            here = self.at(f"{self.path}[{index}]")
+            here.scope.update(index=index, previous=previous)
+            value = await body(here)
+            if here.expression(until):
+                return value
+            if every is not None and index < max:
+                await self.pause(every)
+            previous = value
+        if on_max == "continue":
+            return previous
+        message = f"{self.path}: {max} {'round' if max == 1 else 'rounds'}, and it is not done (max)"
+        raise NodeError("limit", message, node=self.path)
+
+    async def pause(self, duration: str) -> None:
+        """Waits for a while, durably."""
+        invocation, length = self.invocation, milliseconds(duration)
+        until = invocation.now + length / 1000
+        timer = clock.sleep(invocation.ctx, length)
+        invocation.report.waiting(self.path, {"kind": "pause", "until": rfc3339(until)})
+        await invocation.wait(timer)
+        invocation.happened(until)
+        invocation.report.going_on(self.path)

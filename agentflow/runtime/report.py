@@ -31,6 +31,11 @@ class Report:
     def waiting(self, path: str, waits: Mapping[str, Any]) -> None:
         self.put(path, {**self.nodes.get(path, {}), "state": "waiting", "waits": dict(waits)})
 
+    def going_on(self, path: str) -> None:
+        """What it waited for is over."""
+        before = {name: fact for name, fact in self.nodes.get(path, {}).items() if name != "waits"}
+        self.put(path, {**before, "state": "running"})
+
     def tried(self, path: str, outcome: Mapping[str, Any]) -> None:
         """How often a step of the node was tried, where once was not enough."""
         if outcome["tries"] > 1:

@@ -123,6 +123,8 @@ class BlockSpec:
     ordered: bool  # `steps`
     output: Json | Missing
     output_path: Path
+    until: str | int | bool | None = None  # of a loop: asked when the nodes are done, sees them
+    until_path: Path = ()
 
 
 @dataclass(frozen=True)

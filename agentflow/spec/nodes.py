@@ -24,7 +24,7 @@ class NodeReader:
     def node(self, path: Path, name: str, data: Json) -> NodeSpec:
         """The node at a path. One that cannot be read still has its name."""
         what = f"the node {quoted(name)}"
-        if path[-2:-1] in (("nodes",), ("steps",), ("parallel",)) and (problem := bad_name(name, "a node")):
+        if path[-2:-1] in (("nodes",), ("steps",), ("parallel",), ("loop",)) and (problem := bad_name(name, "a node")):
             self.reading.error("bad-name", problem[0], path, key=True, help=problem[1])
         reader = self.reading.reader(path, data, what)
         verb = self._verb(reader) if reader is not None else None
@@ -38,14 +38,16 @@ class NodeReader:
         reader.finish(later=kind.later, known=known, elsewhere=elsewhere)
         return node
 
-    def block(self, reader: Reader, key: str) -> BlockSpec:
-        """The nodes under a key of a mapping, and its `output`."""
+    def block(
+        self, reader: Reader, key: str, until: str | int | bool | None = None, until_path: Path = ()
+    ) -> BlockSpec:
+        """The nodes under a key of a mapping, and its `output`; of a loop also its condition."""
         entries = reader.entries(key)
         if not entries and isinstance(reader.data.get(key), dict):
             reader.error("empty-block", f"{reader.what} has no nodes", reader.at(key), key=True)
         nodes = {name: self.node(reader.at(key, name), name, data) for name, data in entries.items()}
         output = reader.take("output") if reader.has("output") else MISSING
-        return BlockSpec(reader.path, nodes, key == "steps", output, reader.at("output"))
+        return BlockSpec(reader.path, nodes, key == "steps", output, reader.at("output"), until, until_path)
 
     def _verb(self, reader: Reader) -> str | None:
         """The one verb of a node that can be read."""

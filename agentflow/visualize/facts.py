@@ -10,11 +10,14 @@ from agentflow.ir import (
     Agent,
     Choice,
     Continue,
+    Each,
+    Expr,
     Fail,
     Fan,
     Gate,
     Group,
     Let,
+    Loop,
     Node,
     Program,
     Python,
@@ -106,6 +109,10 @@ def _operation(node: Node, names: Names) -> Iterator[Fact]:
             yield Fact("does", "", join(node.op))
             if node.op.on_failure == "collect":
                 yield Fact("error", "if a branch fails:", "null in its place")
+        case Each():
+            yield from _each(node.op)
+        case Loop():
+            yield from _loop(node.op)
         case Choice():
             yield Fact("does", "", one_line(node.op.subject.text))
         case Group():
@@ -126,9 +133,31 @@ def _operation(node: Node, names: Names) -> Iterator[Fact]:
             assert_never(node.op)
 
 
-def join(fan: Fan) -> str:
+def _each(op: Each) -> Iterator[Fact]:
+    over = one_line(op.over.text) if isinstance(op.over, Expr) else without_braces(arguments(op.over.data))
+    yield Fact("does", "", f"{visible(op.item)} in {over}")
+    if op.join != "all":
+        yield Fact("limit", "", join(op))
+    yield Fact("limit", "at most", f"{op.max_parallel} at a time")
+    if op.on_failure == "collect":
+        yield Fact("error", "if an item fails:", "null in its place")
+
+
+def _loop(op: Loop) -> Iterator[Fact]:
+    yield Fact("does", "", f"until {one_line(op.until.text)}")
+    yield Fact("limit", "at most", f"{op.max} {'round' if op.max == 1 else 'rounds'}")
+    if op.every is not None:
+        yield Fact("limit", "every", duration(op.every))
+    if op.on_max == "continue":
+        yield Fact("error", "after the last round:", "goes on")
+    if op.start is not None:
+        yield Fact("says", "start", without_braces(arguments(op.start.data)), in_title=True)
+
+
+def join(fan: Fan | Each) -> str:
     if isinstance(fan.join, int):
-        return f"the first {fan.join} of {len(fan.branches)} to succeed"
+        of = f" of {len(fan.branches)}" if isinstance(fan, Fan) else ""
+        return f"the first {fan.join}{of} to succeed"
     return {"all": "waits for all", "any": "the first to succeed", "first": "the first to finish"}[fan.join]
 
 
