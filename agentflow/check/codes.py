@@ -111,6 +111,27 @@ each name has one meaning wherever it is seen.
     {% for item in items %}
 """,
     ),
+    "wrong-start": Explanation(
+        "What a loop starts with is not like what its rounds yield.",
+        """
+The first round sees it as previous, where all others see the value of the round before: both are used by the same
+templates, and so must have the same fields.
+
+    loop: {sum: {value: "{{ previous.total + index }}"}}
+    start: {sum: 0}                        # wrong, rounds yield total
+    output: {total: "{{ sum }}"}
+""",
+    ),
+    "constant-until": Explanation(
+        "The condition of a loop cannot change from one round to the next.",
+        """
+It is asked after each round, and ends the loop when it holds. One that depends on nothing in the loop ends it after
+the first round, or never. Refer to a node of the loop, to index, or to previous.
+
+    until: input.done                      # wrong
+    until: critic.content
+""",
+    ),
     "self-reference": Explanation(
         "A node refers to itself, or waits for itself.",
         """

@@ -36,12 +36,7 @@ class ForEachKind(Kind[ForEachBody]):
 
     def parse(self, reader: Reader, nodes: Nodes) -> ForEachBody | None:
         over = reader.take("for_each")
-        if isinstance(over, str) and "{{" in over and over.strip().startswith("{{"):
-            help = f"write for_each: {over.strip().strip('{}').strip()}"
-            reader.error(
-                "wrong-type", '"for_each" takes an expression without braces', reader.at("for_each"), help=help
-            )
-        elif not isinstance(over, str | list):
+        if not isinstance(over, str | list):
             reader.reading.wrong(reader.at("for_each"), "an expression that yields a list, or a list", over)
             over = []
         item = reader.string("as", "a name") or ITEM

@@ -36,10 +36,10 @@ class LoopKind(Kind[LoopBody]):
 
     def parse(self, reader: Reader, nodes: Nodes) -> LoopBody | None:
         help = "say when it is done: until: critic.content"
-        until = reader.take("until") if reader.require("until", help) else False
+        until = reader.take("until") if reader.require("until", help) else INDEX
         if not isinstance(until, str | bool | int):
             reader.reading.wrong(reader.at("until"), "an expression", until)
-            until = False
+            until = INDEX
         most = reader.integer("max", 1, MOST_ROUNDS) if reader.require("max", "bound it: max: 5") else None
         start = reader.take("start") if reader.has("start") else MISSING
         every, on_max = reader.duration("every"), reader.choice("on_max", ("fail", "continue"), "fail")

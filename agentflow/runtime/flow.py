@@ -15,11 +15,11 @@ from agentflow.runtime.errors import Interruption, NodeError, TemplateError, Tim
 from agentflow.runtime.flights import CallFlight, Flight, StepFlight, abandon
 from agentflow.runtime.graph import Agent, Node, Otherwise, Retry, Tool, Undo, Use, milliseconds
 from agentflow.runtime.invocation import Alarm, Invocation
-from agentflow.runtime.own_journal import call_with_context
 from agentflow.runtime.lists import Part
+from agentflow.runtime.own_journal import call_with_context
 from agentflow.runtime.region import Region
-from agentflow.runtime.waits import wait
 from agentflow.runtime.times import rfc3339
+from agentflow.runtime.waits import wait
 from agentflow.types import Json
 
 Scope = dict[str, Any]  # names to values; OUTCOMES to how each node that has no value of its own ended

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import count
 
-from agentflow.ir import Block, Choice, Fan, Group, Node, Program, Run, Turn
+from agentflow.ir import Block, Choice, Each, Fan, Group, Loop, Node, Program, Run, Turn
 from agentflow.types import ANY, Object, Type
 from agentflow.visualize import order
 from agentflow.visualize.boxes import Box, Diagram, Edge, Inside
@@ -105,8 +105,10 @@ class _Drawing:
 
     def inside(self, node: Node) -> Inside | None:
         match node.op:
-            case Group(body):
+            case Group(body) | Loop(body):
                 return self.block(body)
+            case Each(node=each):
+                return self.with_handlers([self.node(each, branch=True)], [], [each])
             case Fan(branches):
                 return self.with_handlers([self.node(each, branch=True) for each in branches], [], branches)
             case Choice():

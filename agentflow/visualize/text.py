@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from agentflow.ir import Agent, Block, Choice, Fan, Group, Node, Program, Run
+from agentflow.ir import Agent, Block, Choice, Each, Fan, Group, Loop, Node, Program, Run
 from agentflow.types import Object
 from agentflow.visualize import order
 from agentflow.visualize.facts import Fact, Names, abilities, facts, place_of, undone
@@ -104,7 +104,7 @@ def _block(block: Block, names: Names) -> tuple[_Item, ...]:
 def _node(node: Node, names: Names, after: Sequence[str] = (), label: str = "") -> _Item:
     known = facts(node, names)
     head = [("name", f"{label}:")] if label else []
-    if node.name not in (label, "on_error", "default"):
+    if node.name not in (label, "on_error", "default", "do"):
         head.append(("name", visible(node.name)))
     head.append(("kind", visible(node.kind)))
     head += [(fact.role, fact.text) for fact in known if fact.role in ("does", "danger")]
@@ -131,8 +131,10 @@ def _notes(known: Sequence[Fact]) -> Iterator[tuple[str, str]]:
 
 def _inside(node: Node, names: Names) -> tuple[_Item, ...]:
     match node.op:
-        case Group(body):
+        case Group(body) | Loop(body):
             return _block(body, names)
+        case Each(node=each):
+            return (_node(each, names),)
         case Fan(branches):
             return tuple(_node(branch, names) for branch in branches)
         case Choice(_, cases, default):

@@ -116,3 +116,8 @@ async def nap(ctx: restate.Context, name: str, ms: int, fail: str = "") -> str:
         _log(tool="nap", key="nap", event="begin", name=name)
         raise ValueError("not this time")
     return name
+
+
+def numbers(count: int) -> list[int]:
+    """The first whole numbers."""
+    return list(range(count))
