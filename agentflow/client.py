@@ -151,3 +151,7 @@ class Ingress:
     def ask(self, service: str, key: str, handler: str, data: Json = None, timeout: float = 10.0) -> Json:
         """Call a handler of a workflow or object, without a body where `data` is None. Raises `Refused`."""
         return request("POST", self.url + path(service, key, handler), data, timeout=timeout).checked()
+
+    def tell(self, service: str, key: str, handler: str, data: Json = None) -> None:
+        """Call a handler, and do not wait for its answer: it will be called, whatever happens meanwhile."""
+        request("POST", self.url + path(service, key, handler, "send"), data).checked()

@@ -210,6 +210,29 @@ machine. What is computed while the run goes on is held to the same.
     wait: {until: input.due}                    # an expression of a text that is one
 """,
     ),
+    "bad-schedule": Explanation(
+        "A schedule says when a graph starts by itself, and with which data.",
+        """
+cron has five fields: minute, hour, day of the month, month, day of the week, as in "0 8 * * MON-FRI", and a time zone
+beside it. every is a duration of whole seconds. The input is data that fits the graph's input: no node has run yet, so
+that a template would have nothing to refer to; a run sees the time of its firing as run.key.
+
+    schedule: {cron: "0 25 * * *", timezone: UTC}                # wrong: hours are 0 to 23
+    schedule: {cron: "0 0 30 2 *", timezone: UTC}                # wrong: never
+    schedule: {cron: "0 8 * * MON-FRI", timezone: Europe/Berlin, input: {name: Ada}}
+    schedule: {every: 1h}
+""",
+    ),
+    "unknown-timezone": Explanation(
+        "There is no time zone of that name.",
+        """
+Time zones have the names of the IANA database: Europe/Berlin, America/New_York, Asia/Tokyo, UTC. Abbreviations such as
+CEST or PST are none: they mean several zones, and not the same through the year.
+
+    schedule: {cron: "0 8 * * *", timezone: Berlin}              # wrong
+    schedule: {cron: "0 8 * * *", timezone: Europe/Berlin}
+""",
+    ),
     "missing-on-timeout": Explanation(
         "An approval with a timeout says what follows it.",
         """

@@ -328,6 +328,17 @@ class Block:
 
 
 @dataclass(frozen=True)
+class Schedule:
+    """When runs begin by themselves: by `cron` in its `timezone`, or `every` so many milliseconds."""
+
+    cron: str | None
+    timezone: str | None
+    every: int | None  # ms
+    input: Json
+    line: int
+
+
+@dataclass(frozen=True)
 class Program:
     name: str
     kind: Literal["workflow", "service"]
@@ -342,3 +353,4 @@ class Program:
     agents: tuple[Agent, ...]
     body: Block
     limits: Limits
+    schedule: Schedule | None = None

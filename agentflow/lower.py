@@ -42,6 +42,7 @@ def lower(graph: GraphSpec) -> ir.Program:
         agents=tuple(lowering.agent(agent) for agent in graph.agents.values()),
         body=body,
         limits=_with_defaults(graph.limits),
+        schedule=_schedule(graph),
     )
 
 
@@ -49,6 +50,14 @@ def _shown(graph: GraphSpec) -> str:
     path = graph.source.path.resolve()
     root = graph.root.resolve()
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+
+
+def _schedule(graph: GraphSpec) -> ir.Schedule | None:
+    given = graph.schedule
+    if given is None:
+        return None
+    line = graph.source.line(given.path)
+    return ir.Schedule(given.cron, given.timezone, given.every, given.input, line)
 
 
 def _with_defaults(limits: ir.Limits) -> ir.Limits:

@@ -33,6 +33,8 @@ def services(program: ir.Program, revision: str) -> Sequence[str]:
         names.append(f"{program.name}.nodes_{revision}")
     if any(isinstance(node.op, ir.Gate) for node in walk(program.body.nodes)):
         names.append(f"{program.name}.approvals")
+    if program.schedule is not None:
+        names.append(f"{program.name}.schedule")
     return names
 
 

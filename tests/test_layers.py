@@ -27,6 +27,7 @@ SHARED = {
     "agentflow.scalars",
     "agentflow.source",
     "agentflow.syntax",
+    "agentflow.timetable",
     "agentflow.types",
     "agentflow.values",
     "agentflow.yamltree",

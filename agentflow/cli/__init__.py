@@ -20,6 +20,7 @@ COMMANDS = {
     "run": "start a run and wait for its result",
     "status": "say how far a run is",
     "cancel": "end a run, and undo what it did",
+    "schedule": "list, pause, resume or trigger what starts by itself",
     "approvals": "list what waits for a person",
     "approve": "decide: yes",
     "reject": "decide: no",

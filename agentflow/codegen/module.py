@@ -162,6 +162,8 @@ class Module:
         limits = self._limits(program.limits)
         if limits is not None:
             about.append(("limits", limits))
+        if program.schedule is not None:
+            about.append(("schedule", self._schedule(program.schedule)))
         writer.statement("GRAPH = ", Call("af.Graph", [literal(program.name), *about]))
         for model in program.models:
             writer.gap(1)
@@ -172,6 +174,16 @@ class Module:
         for agent in _callee_first(program.agents):
             writer.gap(1)
             self._agent(writer, agent)
+
+    def _schedule(self, schedule: ir.Schedule) -> Expression:
+        arguments: list[Expression | tuple[str, Expression]] = []
+        if schedule.cron is not None:
+            arguments += [("cron", literal(schedule.cron)), ("timezone", literal(schedule.timezone))]
+        if schedule.every is not None:
+            arguments.append(("every", ops.duration(schedule.every)))
+        if schedule.input != {}:
+            arguments.append(("input", data(schedule.input)))
+        return Call("af.Schedule", arguments)
 
     def _limits(self, limits: ir.Limits) -> Expression | None:
         arguments: list[Expression | tuple[str, Expression]] = []
@@ -275,6 +287,8 @@ class Module:
             services.append(Call("af.own_invocations", ["GRAPH", *handlers]))
         if any(isinstance(node.op, ir.Gate) for node in self.nodes):
             services.append("af.approvals(GRAPH)")
+        if self.program.schedule is not None:
+            services.append("af.schedule(GRAPH)")
         writer.statement("SERVICES = ", ListOf(services))
 
 

@@ -16,12 +16,14 @@ from agentflow.runtime.graph import (
     Otherwise,
     Price,
     Retry,
+    Schedule,
     Tool,
     Undo,
     Use,
     node,
 )
 from agentflow.runtime.jsonschema import JsonSchema
+from agentflow.runtime.schedules import schedule
 from agentflow.runtime.schema import Number, Type
 from agentflow.runtime.secrets import Env
 from agentflow.types import Json
@@ -44,6 +46,7 @@ __all__ = [
     "Price",
     "Retry",
     "Run",
+    "Schedule",
     "Tool",
     "Type",
     "Undo",
@@ -51,6 +54,7 @@ __all__ = [
     "approvals",
     "node",
     "own_invocations",
+    "schedule",
     "service",
     "workflow",
 ]

@@ -63,6 +63,16 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Schedule:
+    """When runs begin by themselves, and with which input: by `cron` in a `timezone`, or `every` so often."""
+
+    cron: str | None = None
+    timezone: str | None = None
+    every: str | None = None
+    input: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Undo:
     """A compensation: calls `tool` with `args`, which see `args`, `result`, `error` and the names in `uses`."""
 
@@ -191,6 +201,7 @@ class Graph:
     output: Any = None
     description: str | None = None
     limits: Limits = Limits()
+    schedule: Schedule | None = None
     agents: dict[str, Agent] = field(default_factory=dict)
     tools: dict[str, Tool] = field(default_factory=dict)
     handlers: dict[Node, Callable[..., Any]] = field(default_factory=dict)  # of nodes with invocations of their own

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agentflow.admin import Admin
-from agentflow.client import DEFAULT_INGRESS, Refused, Unreachable
-from agentflow.serve import ports
+from agentflow.client import DEFAULT_INGRESS, Ingress, Refused, Unreachable
+from agentflow.serve import clocks, ports
 from agentflow.serve.child import Child
 from agentflow.serve.engine import Engine
 from agentflow.serve.errors import ServeError
@@ -182,12 +182,15 @@ class Supervisor:
             for revision in self._served:
                 new = self._registry.publish(revision, base)
                 say(f"{revision.graph} revision {revision.hash}" + ("" if new else " (unchanged)"))
+            served = {revision.graph for revision in self._served}
+            while self._engine is not None and not self._engine.knows(served):
+                time.sleep(0.02)
+            for line in clocks.settle(self._admin, Ingress(self._ingress()), self._served, self._store.kept()):
+                say(line)
             self._registry.forget_drained(revision.hash for revision in self._served)
             self._published = True
             if again := self._registry.resume(self._loaded(failed), "paused", "backing-off"):
                 say(f"trying again what had failed: {again} invocations")
-            while self._engine is not None and not self._engine.knows({revision.graph for revision in self._served}):
-                time.sleep(0.02)
         except (Unreachable, Refused) as error:
             raise ServeError(f"the engine does not accept the service: {error}") from None
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import assert_never
 
 from agentflow.diagnostics import quoted
 from agentflow.types import (
     Enumeration,
+    Field,
     Json,
     JsonSchema,
     ListOf,
@@ -89,10 +91,25 @@ def _object_misfit(data: Json, type: Object, types: Mapping[str, Type] | None, w
         if field.name not in data:
             if not field.optional:
                 return f"it lacks {quoted(place)}"
-        elif reason := misfit(data[field.name], field.type, types, place):
+        elif reason := misfit(data[field.name], field.type, types, place) or _out_of_bounds(
+            data[field.name], field, place
+        ):
             return reason
     extra = next((key for key in data if type.field(key) is None), None)
     return f"there is no field {quoted(f'{where}.{extra}'.lstrip('.'))}" if extra is not None else None
+
+
+def _out_of_bounds(data: Json, field: Field, where: str) -> str | None:
+    if isinstance(data, int | float):
+        if field.minimum is not None and data < field.minimum:
+            return f"{where} must be at least {field.minimum}, and is {data}"
+        if field.maximum is not None and data > field.maximum:
+            return f"{where} must be at most {field.maximum}, and is {data}"
+    if isinstance(data, str) and field.pattern is not None and not re.search(field.pattern, data):
+        return f"{where} must match {quoted(field.pattern)}, and is {quoted(data)}"
+    if isinstance(data, str | list) and field.max_length is not None and len(data) > field.max_length:
+        return f"{where} must be no longer than {field.max_length}, and is {len(data)} long"
+    return None
 
 
 def _expected(expected: str, data: Json, where: str) -> str:

@@ -14,6 +14,7 @@ from agentflow.spec.model import MISSING, AgentSpec, BlockSpec, GraphSpec, NodeS
 from agentflow.spec.names import bad_name
 from agentflow.spec.nodes import NodeReader
 from agentflow.spec.reader import Reader, Reading
+from agentflow.spec.schedule import read_schedule
 from agentflow.spec.settings import read_limits
 from agentflow.spec.tools import check_undo, read_tools
 from agentflow.spec.types import read_object, read_types
@@ -34,8 +35,9 @@ KEYS = (
     "entry",
     "output",
     "limits",
+    "schedule",
 )
-LATER = ("finally", "schedule", "include", "session", "state", "on_busy")
+LATER = ("finally", "include", "session", "state", "on_busy")
 VERSION = 1
 MESSAGE = Object((Field("message", STRING),))
 
@@ -61,13 +63,14 @@ def _graph(reader: Reader) -> GraphSpec:
     _check_names(reader, agents, tools, broken)
     check_references(reader, agents, tools, broken)
     entry, body = _body(reader, agents)
+    input = _input(reader, entry)
     graph = GraphSpec(
         name=name,
         kind=kind,
         description=description,
         source=reader.reading.source,
         root=reader.reading.root,
-        input=_input(reader, entry),
+        input=input,
         types=types,
         models=models,
         tools=tools,
@@ -75,6 +78,7 @@ def _graph(reader: Reader) -> GraphSpec:
         body=body,
         entry=entry,
         limits=read_limits(reader),
+        schedule=read_schedule(reader, input),
         broken=broken,
     )
     reader.finish(later=LATER, known=KEYS)

@@ -128,6 +128,17 @@ class BlockSpec:
 
 
 @dataclass(frozen=True)
+class ScheduleSpec:
+    """`schedule:`; of `cron` and `every`, one is given."""
+
+    path: Path
+    cron: str | None
+    timezone: str | None
+    every: int | None  # ms
+    input: Json
+
+
+@dataclass(frozen=True)
 class GraphSpec:
     name: str
     kind: Literal["workflow", "service"]
@@ -142,4 +153,5 @@ class GraphSpec:
     body: BlockSpec
     entry: str | None  # the agent that the graph is, where it has no nodes
     limits: ir.Limits
+    schedule: ScheduleSpec | None = None
     broken: frozenset[str] = field(default_factory=frozenset)  # names that exist but could not be read

@@ -11,7 +11,7 @@ from agentflow.visualize import order
 from agentflow.visualize.boxes import Box, Diagram, Edge, Inside
 from agentflow.visualize.facts import Fact, Names, facts
 from agentflow.visualize.team import team
-from agentflow.visualize.words import arguments, fields, literal, one_line, type_name, visible
+from agentflow.visualize.words import arguments, fields, literal, one_line, timetable, type_name, visible
 
 FEW_CASES = 6
 ON_ERROR = "on error"
@@ -40,8 +40,12 @@ class _Drawing:
     def program(self) -> Inside:
         """The body between a box for the input and one for the output."""
         program = self.source
-        has_input = not (isinstance(program.input, Object) and not program.input.fields)
-        start = Box(self.id(), "input", "input", (_shape(program.input),), f"input: {_shape(program.input).text}")
+        empty = isinstance(program.input, Object) and not program.input.fields
+        has_input = not empty or program.schedule is not None
+        given = () if empty else (_shape(program.input),)
+        starts = () if program.schedule is None else (Fact("limit", "starts", timetable(program.schedule)),)
+        said = "\n".join([f"input: {_shape(program.input).text}", *map(str, starts)])
+        start = Box(self.id(), "input", "input", (*given, *starts), said)
         body = self.block(program.body)
         text = arguments(program.body.output.data) if program.body.output is not None else type_name(program.output)
         shape = _shape(program.output)

@@ -18,6 +18,7 @@ from agentflow.visualize.words import (
     literal,
     one_line,
     shorten,
+    timetable,
     type_name,
     visible,
     without_braces,
@@ -73,6 +74,10 @@ def _top(program: Program, style: Style) -> Iterator[str]:
     if not isinstance(program.input, Object) or program.input.fields:
         given = fields(program.input) if isinstance(program.input, Object) else type_name(program.input)
         yield from _wrapped([("quiet", "input"), ("", given)], style, "", "  ")
+    if program.schedule is not None:
+        given = arguments(program.schedule.input) if program.schedule.input else ""
+        said = [timetable(program.schedule), *([f"with {given}"] if given else [])]
+        yield from _wrapped([("quiet", "starts"), ("", ", ".join(said))], style, "", "  ")
     said = [_limit(name, value) for name, value in vars(program.limits).items() if value is not None]
     if said:
         yield from _wrapped([("quiet", "limits"), ("", ", ".join(said))], style, "", "  ")

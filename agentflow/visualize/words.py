@@ -11,6 +11,7 @@ import re
 import unicodedata
 from typing import assert_never
 
+from agentflow.ir import Schedule
 from agentflow.types import (
     Enumeration,
     Json,
@@ -76,6 +77,13 @@ def duration(ms: int) -> str:
         if count:
             parts.append(f"{count}{unit}")
     return "".join(parts)
+
+
+def timetable(schedule: Schedule) -> str:
+    """When a graph starts by itself: `0 8 * * 1-5 Europe/Berlin`, `every 1h`."""
+    if schedule.every is not None:
+        return f"every {duration(schedule.every)}"
+    return f"{schedule.cron} {schedule.timezone}"
 
 
 def literal(data: Json) -> str:
