@@ -19,11 +19,11 @@ class Input(af.Type):
 GRAPH = af.Graph(
     "morning",
     kind="workflow",
-    revision="16371838",
+    revision="10b3af85",
     source="schedule/graph.yaml",
     input=Input,
     description="Greets on working days.",
-    limits=af.Limits(model_calls=200, handoffs=20),
+    limits=af.Limits(model_calls=200, tool_calls=500, handoffs=20, fan_out=1000),
     schedule=af.Schedule(
         cron="0 8 * * MON-FRI",
         timezone="Europe/Berlin",

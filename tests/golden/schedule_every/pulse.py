@@ -17,10 +17,10 @@ class Input(af.Type):
 GRAPH = af.Graph(
     "pulse",
     kind="service",
-    revision="6982b7a6",
+    revision="2d951e98",
     source="schedule_every/graph.yaml",
     input=Input,
-    limits=af.Limits(model_calls=200, handoffs=20),
+    limits=af.Limits(model_calls=200, tool_calls=500, handoffs=20, fan_out=1000),
     schedule=af.Schedule(every="1h30m"),
 )
 
