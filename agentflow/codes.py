@@ -264,7 +264,8 @@ _NAMES = {
         """
 Graphs, nodes, branches, agents, tools and models are named with a-z, 0-9 and _, beginning with a letter, at most 63
 characters; types begin with a capital. The words that templates give a meaning of their own (input run state item
-index previous error args result approver link message) and the keywords of Jinja and Python name nothing.
+index previous error args result approver link message) and the keywords of Jinja and Python name nothing. The topics
+of `emit` take capitals, dots and dashes too.
 """,
     ),
     "duplicate-name": Explanation(

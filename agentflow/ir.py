@@ -264,12 +264,20 @@ class Wait:
 
 
 @dataclass(frozen=True)
+class Emit:
+    """Tells whoever follows the run."""
+
+    topic: str
+    data: Value
+
+
+@dataclass(frozen=True)
 class Fail:
     message: Text
     code: int
 
 
-Op = Step | Turn | Gate | Fan | Each | Choice | Group | Loop | Let | Wait | Fail
+Op = Step | Turn | Gate | Fan | Each | Choice | Group | Loop | Let | Wait | Emit | Fail
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ def manifest(program: ir.Program, revision: str) -> dict[str, Json]:
 
 
 def services(program: ir.Program, revision: str) -> Sequence[str]:
-    """The Restate services of a graph: its entry, the nodes with invocations of their own, its approvals."""
+    """The Restate services of a graph: its entry, the nodes with invocations of their own, approvals, stream."""
     names = [program.name]
     if own(program):
         names.append(f"{program.name}.nodes_{revision}")
@@ -35,6 +35,8 @@ def services(program: ir.Program, revision: str) -> Sequence[str]:
         names.append(f"{program.name}.approvals")
     if program.schedule is not None:
         names.append(f"{program.name}.schedule")
+    if any(isinstance(node.op, ir.Emit) for node in walk(program.body.nodes)):
+        names.append(f"{program.name}.stream")
     return names
 
 

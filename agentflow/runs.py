@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agentflow import journals
+from agentflow import events, journals
 from agentflow.admin import Admin, Row, text
 from agentflow.client import idempotency_key
 from agentflow.types import Json
@@ -20,6 +20,8 @@ COLUMNS = (
 
 
 TROUBLED = ("backing-off", "paused")
+
+TOPIC = "topic:"  # under which a stream keeps the last event of each topic
 
 Status = dict[str, Any]  # run, nodes by path, waiting, spent; times are seconds since 1970
 
@@ -66,10 +68,11 @@ def called(admin: Admin, root: Invocation) -> list[Invocation]:
     return found
 
 
-def state(admin: Admin, graph: str, key: str) -> dict[str, Json]:
-    """What the run keeps in its own state."""
+def state(admin: Admin, service: str, key: str, prefix: str = "") -> dict[str, Any]:
+    """What is kept under a key: by a run of its own, by a stream."""
     rows = admin.query(
-        f"select key, value_utf8 from state where service_name = {text(graph)} and service_key = {text(key)}"
+        f"select key, value_utf8 from state where service_name = {text(service)} and service_key = {text(key)}"
+        + (f" and starts_with(key, {text(prefix)})" if prefix else "")
     )
     return {str(row["key"]): json.loads(str(row["value_utf8"])) for row in rows}
 
@@ -124,16 +127,33 @@ def status(admin: Admin, graph: str, key: str) -> Status | None:
         told["nodes"] = journals.nodes(admin, steps, over=run.status == "completed")
         told["nodes"].update({(gate.key or "").partition("/")[2]: {"state": "succeeded"} for gate in decided})
     add(told, run.id, troubles(admin, run), gates(admin, run))
+    last = state(admin, f"{graph}.stream", str(run.key) if run.workflow else run.id, TOPIC)
+    add_topics(told, {name.removeprefix(TOPIC): event for name, event in last.items()})
     return told
 
 
 def told_by(state: Mapping[str, Any]) -> Status:
     """What a run has written to its state."""
-    found = {name.removeprefix("node:"): value for name, value in state.items() if name.startswith("node:")}
+    found = {
+        name.removeprefix("node:"): events.without_log(value)
+        for name, value in state.items()
+        if name.startswith("node:")
+    }
     nodes = dict(sorted(found.items(), key=lambda item: (item[1].get("started", item[1].get("ended", 0)), item[0])))
-    told = {"run": dict(state.get("run", {})), "nodes": nodes, "waiting": [], "spent": state.get("spent", {})}
+    told = {
+        "run": events.without_log(state.get("run", {})),
+        "nodes": nodes,
+        "waiting": [],
+        "spent": state.get("spent", {}),
+    }
     _add_waits(told)
     return told
+
+
+def add_topics(told: Status, last: Mapping[str, Mapping[str, Any]]) -> None:
+    """Puts the last event of each topic that was emitted."""
+    if last:
+        told["topics"] = {topic: {**event} for topic, event in sorted(last.items())}
 
 
 def _add_waits(told: Status) -> None:

@@ -68,6 +68,8 @@ def as_text(status: Status) -> str:
     for wait in status["waiting"]:
         until = f" until {wait['until']}" if wait.get("until") else ""
         lines.append(f"waits for {wait.get('id') or wait.get('node')}{until}: {wait.get('message', '')}".rstrip(": "))
+    for topic, event in status.get("topics", {}).items():
+        lines.append(f"told {topic}: {json.dumps(event['data'], ensure_ascii=False)}")
     for word in ("undone", "not_undone"):
         for entry in run.get(word) or []:
             why = f": {entry['error']}" if entry.get("error") else ""

@@ -91,7 +91,7 @@ def _signature(module: Module, op: ir.Op) -> tuple[str, str]:
             return ("def", "af.Flight") if module.tools[tool].one_step else ("async def", "af.Json")
         case ir.Gate() | ir.Wait():
             return "def", "af.Flight"
-        case ir.Let() | ir.Fail():
+        case ir.Let() | ir.Emit() | ir.Fail():
             return "def", "af.Json"
         case _:
             return "async def", "af.Json"
@@ -119,6 +119,8 @@ def _body(module: Module, writer: Writer, one: ir.Node) -> None:
             writer.statement("return ", Call("run.value", [data(value.data)]))
         case ir.Wait():
             _wait(module, writer, one, one.op)
+        case ir.Emit(topic=topic, data=told):
+            writer.statement("return ", Call("run.emit", [literal(topic), data(told.data)]))
         case ir.Fail(message=message, code=code):
             arguments: Arguments = [module.text(message, one.path, "message")]
             if code != 500:

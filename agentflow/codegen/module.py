@@ -59,6 +59,7 @@ class Module:
             self.agent_names[agent.name] = self.names.take(constant_name(agent.name))
         for node in self.nodes:
             self.node_names[node.path] = self.names.take(identifier(node.path.replace(".", "_")))
+        self.emits = any(isinstance(node.op, ir.Emit) for node in self.nodes)
         self.own = own(program)
         for node in self.own:
             self.uses[node.path] = self._used(node)
@@ -159,6 +160,8 @@ class Module:
         ]
         if program.description is not None:
             about.append(("description", literal(program.description)))
+        if self.emits:
+            about.append(("emits", "True"))
         limits = self._limits(program.limits)
         if limits is not None:
             about.append(("limits", limits))
@@ -289,6 +292,8 @@ class Module:
             services.append("af.approvals(GRAPH)")
         if self.program.schedule is not None:
             services.append("af.schedule(GRAPH)")
+        if self.emits:
+            services.append("af.stream(GRAPH)")
         writer.statement("SERVICES = ", ListOf(services))
 
 

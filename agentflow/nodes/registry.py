@@ -6,6 +6,7 @@ from typing import Any
 
 from agentflow.nodes.agent import AgentKind
 from agentflow.nodes.approval import ApprovalKind
+from agentflow.nodes.emit import EmitKind
 from agentflow.nodes.fail import FailKind
 from agentflow.nodes.for_each import ForEachKind
 from agentflow.nodes.group import NodesKind, StepsKind
@@ -32,11 +33,12 @@ KINDS: dict[str, Kind[Any]] = {  # Any: each kind has its own body, and only the
         StepsKind(),
         ValueKind(),
         WaitKind(),
+        EmitKind(),
         FailKind(),
         UnreadKind(),
     )
 }
 
 VERBS = tuple(verb for verb in KINDS if verb)
-LATER = ("ask", "event", "graph", "service", "emit", "set")
+LATER = ("ask", "event", "graph", "service", "set")
 """Verbs of the language that are not supported yet."""

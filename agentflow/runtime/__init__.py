@@ -26,6 +26,7 @@ from agentflow.runtime.jsonschema import JsonSchema
 from agentflow.runtime.schedules import schedule
 from agentflow.runtime.schema import Number, Type
 from agentflow.runtime.secrets import Env
+from agentflow.runtime.streams import stream
 from agentflow.types import Json
 
 __all__ = [
@@ -56,5 +57,6 @@ __all__ = [
     "own_invocations",
     "schedule",
     "service",
+    "stream",
     "workflow",
 ]

@@ -17,7 +17,7 @@ from restate.exceptions import TerminalError
 from restate.handler import HandlerIO, handler_from_callable
 from restate.serde import BytesSerde
 
-from agentflow.runtime import saga, schema, steps
+from agentflow.runtime import following, saga, schema, steps, streams
 from agentflow.runtime.errors import Cancelled, NodeError, TimedOut
 from agentflow.runtime.flow import OUTCOMES, Run
 from agentflow.runtime.graph import Graph, Node
@@ -50,6 +50,10 @@ def workflow(graph: Graph, flow: Flow) -> restate.Workflow:
     @service.handler(name="status", output_serde=BytesSerde(), journal_retention=timedelta(0))
     async def show(ctx: restate.WorkflowSharedContext) -> bytes:
         return await status(graph, ctx)
+
+    @service.handler(name="events", input_serde=BytesSerde(), output_serde=BytesSerde(), journal_retention=timedelta(0))
+    async def events(ctx: restate.WorkflowSharedContext, body: bytes) -> bytes:
+        return await streams.of_run(graph, ctx, body)
 
     _declare(run, graph)
     return service
@@ -105,7 +109,14 @@ async def enter(graph: Graph, flow: Flow, ctx: restate.Context, body: bytes) -> 
     except TerminalError:
         if stateful is not None:
             stateful.set(
-                "run", {"graph": graph.name, "key": stateful.key(), "state": "cancelled", "compensation": "none"}
+                "run",
+                {
+                    "graph": graph.name,
+                    "key": stateful.key(),
+                    "state": "cancelled",
+                    "compensation": "none",
+                    "log": [[0, "cancelled", None]],
+                },
             )
         raise TerminalError("cancelled before it began", status_code=499, metadata={"kind": "cancelled"}) from None
     return await owner.work(flow, given, started)
@@ -130,9 +141,10 @@ class _Owner:
             **({} if key is None else {"key": key}),
         }
         invocation = Invocation(self.ctx, self.graph, run, Report(), started, replies=replies_for(self.graph))
-        invocation.report = Report(lambda path, state: self._put_node(invocation, path, state))
+        outbox = streams.outbox(self.ctx, self.graph, run)
+        invocation.report = Report(lambda path, state: self._put_node(invocation, path, state), outbox=outbox)
         self.facts = {**run, "revision": self.graph.revision, "state": "running", "compensation": "none"}
-        self._put("run", {**self.facts, "started": started})
+        self._tell(invocation, "running", started, {"started": started})
         if self.graph.limits.time is not None:
             invocation.alarm("", self.graph.limits.time)
         try:
@@ -149,8 +161,8 @@ class _Owner:
             error = NodeError("cancelled", "the run was cancelled", code=499)
             raise await self._end(invocation, error, started) from None
         self._put("spent", vars(invocation.spent))
-        about = {**self.facts, "started": started, **_rolled_back(invocation)}
-        self._put("run", {**about, "state": "succeeded", "ended": invocation.now})
+        about = {"started": started, **_rolled_back(invocation), "ended": invocation.now}
+        self._tell(invocation, "succeeded", invocation.now, about)
         return result
 
     async def _end(self, invocation: Invocation, error: NodeError, started: float) -> TerminalError:
@@ -159,13 +171,14 @@ class _Owner:
         ended = steps.journaled(self.ctx, "end", steps.now)
         await invocation.outlast(ended)
         invocation.happened((await ended)["at"])
-        about = {**self.facts, "started": started, "error": error.as_json()}
+        about: dict[str, Any] = {"started": started, "error": error.as_json()}
         if invocation.undo:
-            self._put("run", {**about, "state": "compensating"})
+            self._tell(invocation, "compensating", invocation.now, about)
             await saga.undo(invocation, invocation.undo, error.as_json())
         undone, not_undone = invocation.undone, invocation.not_undone
         self._put("spent", vars(invocation.spent))
-        self._put("run", {**about, **_rolled_back(invocation), "state": state, "ended": invocation.now})
+        about = {**about, **_rolled_back(invocation), "ended": invocation.now}
+        self._tell(invocation, state, invocation.now, about)
         message = error.message
         if undone:
             message += ". Undone: " + ", ".join(f"{entry['node']} ({entry['tool']})" for entry in undone)
@@ -185,9 +198,17 @@ class _Owner:
             },
         )
 
+    def _tell(self, invocation: Invocation, state: str, at: float, about: dict[str, Any]) -> None:
+        """The run has come to a new state: it is kept for `status`, and told to who follows the run."""
+        log = invocation.report.run(state, at, about.get("error") if "ended" in about else None)
+        self._put("run", {**self.facts, **about, "state": state, **log})
+        if "ended" in about:
+            invocation.report.flush()
+
     def _put(self, name: str, value: Json) -> None:
         if self.stateful is not None:
             self.stateful.set(name, value)
+            following.ring(self.graph.name, self.stateful.key())
 
     def _put_node(self, invocation: Invocation, path: str, state: dict[str, Any]) -> None:
         self._put(f"node:{path}", state)
@@ -210,7 +231,8 @@ async def branch(graph: Graph, node: Node, ctx: restate.Context, body: bytes) ->
     undone, not_undone, spent, nodes, now}`; a failure carries all but the value in its metadata.
     """
     given = json.loads(body)
-    report = Report()
+    path = f"{given['path']}.{node.name}" if given["path"] else node.name
+    report = Report(outbox=streams.outbox(ctx, graph, given["run"]), own=path)
     invocation = Invocation(
         ctx, graph, given["run"], report, given["now"], spent=Spent(**given["spent"]), replies=replies_for(graph)
     )
@@ -221,6 +243,7 @@ async def branch(graph: Graph, node: Node, ctx: restate.Context, body: bytes) ->
     plain = dataclasses.replace(node, when=None)  # the caller has decided it
 
     def result(**more: Json) -> dict[str, Any]:
+        report.flush()
         return {
             "undo": [entry.as_json() for entry in invocation.undo],
             "undone": invocation.undone,

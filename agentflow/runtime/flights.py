@@ -153,10 +153,9 @@ class CallFlight(RemoteFlight):
         invocation.not_undone.extend(result.get("not_undone", ()))
         invocation.spent.add(result.get("spent", {}))
         invocation.happened(result.get("now", 0))
-        for path, state in result.get("nodes", {}).items():
-            if path != self.run.path:
-                invocation.report.put(path, state)
-        self.state = result.get("nodes", {}).get(self.run.path)
+        nodes = result.get("nodes", {})
+        invocation.report.merge(nodes, self.run.path)
+        self.state = nodes.get(self.run.path)
 
 
 async def abandon(invocation: Invocation, flights: Sequence[Flight], *, cut: bool) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
-from agentflow.runtime import clock, joins, lists, saga, steps, templates
+from agentflow.runtime import clock, joins, lists, saga, steps, streams, templates
 from agentflow.runtime.errors import Interruption, NodeError, TemplateError, TimedOut
 from agentflow.runtime.flights import CallFlight, Flight, StepFlight, abandon
 from agentflow.runtime.graph import Agent, Node, Otherwise, Retry, Tool, Undo, Use, milliseconds
@@ -108,6 +108,15 @@ class Run:
     def wait(self, duration: str | None = None, *, until: str | None = None) -> Flight:
         """A timer: for a duration, or until the time that an expression gives. Its value is when it ended."""
         return wait(self, duration, until)
+
+    def emit(self, topic: str, data: Json) -> Json:
+        """Tells whoever follows the run; the value is what was told."""
+        value = self.value(data)
+        if len(text := json.dumps(value)) > streams.MOST_TOLD:
+            message = f"{self.path}: {len(text)} bytes are too many for an event: at most {streams.MOST_TOLD}"
+            raise NodeError("output", message, node=self.path)
+        self.invocation.report.emitted(self.path, topic, value, self.invocation.now)
+        return value
 
     def values(self, *names: str) -> Json:
         """The values of several nodes as an object: what a scope without an `output` gives."""
@@ -300,7 +309,7 @@ class Run:
         if flight.outcome is not None:
             self.scope[OUTCOMES][node.name] = flight.outcome
         if flight.state is not None:
-            self.invocation.report.put(place.path, flight.state)
+            self.invocation.report.landed(place.path, flight.state)
         else:
             self.invocation.report.ended(place.path, "succeeded", self.invocation.now)
 

@@ -200,6 +200,7 @@ class Graph:
     input: Any
     output: Any = None
     description: str | None = None
+    emits: bool = False  # whether it has `emit` nodes, so that its runs have streams
     limits: Limits = Limits()
     schedule: Schedule | None = None
     agents: dict[str, Agent] = field(default_factory=dict)

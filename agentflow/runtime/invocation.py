@@ -91,6 +91,7 @@ class Invocation:
         """
         if self.cancelled:  # noted while something had to be finished first
             raise Cancelled
+        self.report.flush()
         alarms = [alarm.future for alarm in self.alarms]
         try:
             done, _ = await restate.wait_completed(*futures, *alarms)
@@ -106,6 +107,7 @@ class Invocation:
 
     async def outlast(self, *futures: Future) -> list[Future]:
         """Waits like `wait`, through cancels and alarms: for effects whose outcome must be known."""
+        self.report.flush()
         while True:
             try:
                 done, _ = await restate.wait_completed(*futures)

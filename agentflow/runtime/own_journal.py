@@ -37,6 +37,7 @@ async def call_with_context(run: Run, tool: Tool, args: Mapping[str, Json]) -> J
     except Mismatch as mismatch:
         raise NodeError("tool", f"{tool.name}: the arguments do not fit: {mismatch}", code=400, node=run.path) from None
     entry = None if tool.undo is None else saga.Entry.of(tool.undo, run.path, key, args, run.scope)
+    invocation.report.flush()
     try:
         result = await function(**arguments, **{context: invocation.ctx})
     except steps.EXITS as error:

@@ -1,24 +1,44 @@
-"""What `status` shows of each node, as the run learns it.
+"""What a run tells of itself: how each node is, for `status`, and what happened in which order, its events.
 
-The entry handler of a workflow writes it to the run's state, which costs no wait; an invocation
-without state of its own keeps it and hands it up with its result.
+Each transition is told here, once. The events of a graph with `emit` nodes go to the run's stream, from every
+invocation of the run; those of any other graph cost nothing: they are numbered into the `log` that the state of
+each node keeps anyway (see `agentflow.events`), by the entry, to which other invocations hand theirs up.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-NodeState = dict[str, Any]  # state, started, ended (seconds since 1970), error, waits, attempts, last_error
+from agentflow.types import Json
+
+if TYPE_CHECKING:
+    from agentflow.runtime.streams import Outbox
+
+NodeState = dict[str, Any]  # state, started, ended (seconds since 1970), error, waits, attempts, last_error, log
 
 
 class Report:
-    """`put(path, state)` is called with each change."""
+    """`write(path, state)` is called with each change of a node.
 
-    def __init__(self, write: Callable[[str, NodeState], None] | None = None) -> None:
+    `own` is the node that an invocation of its own works on: that it began and how it ended is told by the caller.
+    """
+
+    def __init__(
+        self,
+        write: Callable[[str, NodeState], None] | None = None,
+        *,
+        outbox: Outbox | None = None,
+        own: str | None = None,
+    ) -> None:
         self.nodes: dict[str, NodeState] = {}
         self.tries: dict[str, NodeState] = {}
+        self.outbox = outbox
         self._write = write
+        self._own = own
+        self._count = 0  # of events, where they are numbered here
+        self._run: list[list[Any]] = []  # the log of the run itself
+        self._latest = 0.0
 
     def put(self, path: str, state: NodeState) -> None:
         self.nodes[path] = state
@@ -26,10 +46,11 @@ class Report:
             self._write(path, state)
 
     def started(self, path: str, at: float) -> None:
-        self.put(path, {"state": "running", "started": at})
+        self.put(path, {"state": "running", "started": at, **self._log(path, "running", at)})
 
-    def waiting(self, path: str, waits: Mapping[str, Any]) -> None:
-        self.put(path, {**self.nodes.get(path, {}), "state": "waiting", "waits": dict(waits)})
+    def waiting(self, path: str, waits: Mapping[str, Any], at: float | None = None) -> None:
+        log = self._log(path, "waiting", self._latest if at is None else at, waits=dict(waits))
+        self.put(path, {**self.nodes.get(path, {}), "state": "waiting", "waits": dict(waits), **log})
 
     def going_on(self, path: str) -> None:
         """What it waited for is over."""
@@ -48,4 +69,64 @@ class Report:
         before = self.nodes.get(path, {})
         kept = {"started": before["started"]} if "started" in before else {}
         kept.update(self.tries.pop(path, {}))
-        self.put(path, {**kept, "state": state, "ended": at, **({"error": dict(error)} if error else {})})
+        about = {"error": dict(error)} if error else {}
+        log = self._log(path, state, at, **(about if self.outbox is not None else {}))
+        self.put(path, {**kept, "state": state, "ended": at, **about, **log})
+
+    def emitted(self, path: str, topic: str, data: Json, at: float) -> None:
+        assert self.outbox is not None, "a graph without emit nodes has no stream"
+        self.outbox.add({"type": "emit", "node": path, "topic": topic, "at": at, "data": data})
+
+    def run(self, state: str, at: float, error: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The run itself came to a new state; what that adds to what is kept of it."""
+        if self.outbox is not None:
+            self.outbox.add({"type": "run", "state": state, "at": at, **({"error": dict(error)} if error else {})})
+            return {}
+        self._run = [*self._run, [self._next(), state, at]]
+        return {"log": self._run}
+
+    def flush(self) -> None:
+        """Before this invocation waits, and when it ends: what is known here is told."""
+        if self.outbox is not None:
+            self.outbox.flush()
+
+    # ------------------------------------------------------------ of other invocations
+
+    def merge(self, nodes: Mapping[str, NodeState], own: str) -> None:
+        """What an invocation that worked on the node `own` has told, in its order; of `own` only what it waited for."""
+        told = sorted((entry[0], path, entry) for path, state in nodes.items() for entry in state.get("log", ()))
+        logs: dict[str, list[list[Any]]] = {}
+        for _, path, entry in told:
+            logs.setdefault(path, []).append([self._next(), *entry[1:]])
+        for path, state in nodes.items():
+            before = self.nodes.get(path, {})
+            log = [*before.get("log", ()), *logs.get(path, ())]
+            if path != own:
+                self.put(path, {**state, "log": log} if log else state)
+            elif path in logs:
+                self.put(path, {**before, "log": log})
+
+    def landed(self, path: str, state: NodeState) -> None:
+        """How a node ended that ran in an invocation of its own, as that one saw it."""
+        about = {"error": state["error"]} if self.outbox is not None and "error" in state else {}
+        log = self._log(path, state["state"], state.get("ended", self._latest), **about)
+        self.put(path, {**state, **log})
+
+    # ------------------------------------------------------------ events
+
+    def _log(self, path: str, state: str, at: float, **about: Any) -> dict[str, Any]:
+        """Tells a transition; the node's `log`, where that is where it is told."""
+        self._latest = max(self._latest, at)
+        mine = path != self._own or state == "waiting"
+        if self.outbox is not None:
+            if mine:
+                self.outbox.add({"type": "node", "node": path, "state": state, "at": at, **about})
+            return {}
+        log = self.nodes.get(path, {}).get("log", ())
+        if mine:
+            log = [*log, [self._next(), state, at, about] if about else [self._next(), state, at]]
+        return {"log": log} if log else {}
+
+    def _next(self) -> int:
+        self._count += 1
+        return self._count - 1

@@ -15,12 +15,14 @@ from agentflow.admin import Admin
 from agentflow.client import Refused, Unreachable
 from agentflow.runtime import steps
 from agentflow.runtime.graph import Graph
+from agentflow.runtime.streams import service_of
 
 ADMIN = "AGENTFLOW_ADMIN"
 
 
 async def status(graph: Graph, ctx: restate.WorkflowSharedContext) -> bytes:
-    """`{run: {id, key, state, ...}, nodes: {path: {state, started, ended, attempts, error}}, waiting, spent}`.
+    """`{run: {id, key, state, ...}, nodes: {path: {state, started, ended, attempts, error}}, waiting, spent,
+    topics: {name: the last event}}`.
 
     Times are seconds since 1970. A key without a run is 404. Attempts and last errors of what the engine is trying
     again are there where AGENTFLOW_ADMIN names its admin address, as `agentflow serve` does.
@@ -33,6 +35,8 @@ async def status(graph: Graph, ctx: restate.WorkflowSharedContext) -> bytes:
         seen = await steps.journaled(ctx, "engine", lambda: asyncio.to_thread(_engine, graph.name, key))
         if seen:
             runs.add(told, seen["invocation"], seen["troubles"], seen["gates"])
+    if graph.emits:
+        runs.add_topics(told, json.loads(await ctx.generic_call(service_of(graph.name), "topics", b"", key=ctx.key())))
     return json.dumps(told, ensure_ascii=False).encode()
 
 

@@ -12,6 +12,7 @@ from agentflow.ir import (
     Continue,
     Each,
     Expr,
+    Emit,
     Fail,
     Fan,
     Gate,
@@ -26,6 +27,7 @@ from agentflow.ir import (
     Tool,
     Turn,
     Use,
+    Value,
     Wait,
 )
 from agentflow.types import Object
@@ -121,12 +123,15 @@ def _operation(node: Node, names: Names) -> Iterator[Fact]:
             if node.op.body.output is not None:
                 yield Fact("says", "value", arguments(node.op.body.output.data), in_title=True)
         case Let():
-            yield Fact("says", "", _value(node.op))
+            yield Fact("says", "", _value(node.op.value))
         case Wait(duration=length, until=until):
             if length is not None:
                 yield Fact("limit", "for", one_line(without_braces(length.template)))
             if until is not None:
                 yield Fact("limit", "until", one_line(until.text).strip("'"))
+        case Emit():
+            yield Fact("does", "", f"tells {visible(node.op.topic)}")
+            yield Fact("says", "data", _value(node.op.data), in_title=True)
         case Fail():
             yield Fact("says", str(node.op.code), one_line(without_braces(node.op.message.template)))
         case _:
@@ -161,8 +166,8 @@ def join(fan: Fan | Each) -> str:
     return {"all": "waits for all", "any": "the first to succeed", "first": "the first to finish"}[fan.join]
 
 
-def _value(op: Let) -> str:
-    data = op.value.data
+def _value(value: Value) -> str:
+    data = value.data
     return one_line(without_braces(data)) if isinstance(data, str) else without_braces(arguments(data))
 
 
