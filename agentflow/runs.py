@@ -10,7 +10,6 @@ from typing import Any
 from agentflow import events, journals
 from agentflow.admin import Admin, Row, text
 from agentflow.client import idempotency_key
-from agentflow.types import Json
 
 COLUMNS = (
     "id, target, target_service_name, target_service_key, target_handler_name, idempotency_key, invoked_by_id, status, "

@@ -17,10 +17,10 @@ from restate.exceptions import TerminalError
 from restate.serde import BytesSerde
 
 from agentflow import events
+from agentflow.runs import TOPIC
 from agentflow.runtime import following
 from agentflow.runtime.graph import Graph
 from agentflow.runtime.times import RETENTION
-from agentflow.runs import TOPIC
 from agentflow.types import Json
 
 PAGE = 32  # events that are kept, read and written together
