@@ -17,12 +17,12 @@ class Input(af.Type):
 GRAPH = af.Graph(
     "tells",
     kind="workflow",
-    revision="8c20f2d2",
+    revision="4aa96a75",
     source="emit/graph.yaml",
     input=Input,
     description="Tells what it does while it does it.",
     emits=True,
-    limits=af.Limits(model_calls=200, handoffs=20),
+    limits=af.Limits(model_calls=200, tool_calls=500, handoffs=20, fan_out=1000),
 )
 
 
