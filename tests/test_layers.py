@@ -36,6 +36,7 @@ ENGINE = ("restate", "google", "hypercorn")
 CLIENTS = (
     "agentflow.client",
     "agentflow.admin",
+    "agentflow.events",
     "agentflow.runs",
     "agentflow.tokens",
     "agentflow.journals",
