@@ -231,8 +231,7 @@ async def branch(graph: Graph, node: Node, ctx: restate.Context, body: bytes) ->
     undone, not_undone, spent, nodes, now}`; a failure carries all but the value in its metadata.
     """
     given = json.loads(body)
-    path = f"{given['path']}.{node.name}" if given["path"] else node.name
-    report = Report(outbox=streams.outbox(ctx, graph, given["run"]), own=path)
+    report = Report(outbox=streams.outbox(ctx, graph, given["run"]), own=given["path"])
     invocation = Invocation(
         ctx, graph, given["run"], report, given["now"], spent=Spent(**given["spent"]), replies=replies_for(graph)
     )

@@ -49,13 +49,13 @@ class Report:
         self.put(path, {"state": "running", "started": at, **self._log(path, "running", at)})
 
     def waiting(self, path: str, waits: Mapping[str, Any], at: float | None = None) -> None:
-        log = self._log(path, "waiting", self._latest if at is None else at, waits=dict(waits))
+        log = self._log(path, "waiting", self._latest if at is None else at, between=True, waits=dict(waits))
         self.put(path, {**self.nodes.get(path, {}), "state": "waiting", "waits": dict(waits), **log})
 
     def going_on(self, path: str) -> None:
         """What it waited for is over."""
         before = {name: fact for name, fact in self.nodes.get(path, {}).items() if name != "waits"}
-        self.put(path, {**before, "state": "running"})
+        self.put(path, {**before, "state": "running", **self._log(path, "running", self._latest, between=True)})
 
     def tried(self, path: str, outcome: Mapping[str, Any]) -> None:
         """How often a step of the node was tried, where once was not enough."""
@@ -114,10 +114,10 @@ class Report:
 
     # ------------------------------------------------------------ events
 
-    def _log(self, path: str, state: str, at: float, **about: Any) -> dict[str, Any]:
-        """Tells a transition; the node's `log`, where that is where it is told."""
+    def _log(self, path: str, state: str, at: float, *, between: bool = False, **about: Any) -> dict[str, Any]:
+        """Tells a transition, `between` the node's beginning and its end; its `log`, where that is where it is told."""
         self._latest = max(self._latest, at)
-        mine = path != self._own or state == "waiting"
+        mine = path != self._own or between
         if self.outbox is not None:
             if mine:
                 self.outbox.add({"type": "node", "node": path, "state": state, "at": at, **about})
