@@ -69,7 +69,7 @@ class Report:
         before = self.nodes.get(path, {})
         kept = {"started": before["started"]} if "started" in before else {}
         kept.update(self.tries.pop(path, {}))
-        about = {"error": dict(error)} if error else {}
+        about: dict[str, Any] = {"error": dict(error)} if error else {}
         log = self._log(path, state, at, **(about if self.outbox is not None else {}))
         self.put(path, {**kept, "state": state, "ended": at, **about, **log})
 
