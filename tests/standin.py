@@ -1,4 +1,5 @@
-"""A stand-in for Gemini on loopback: speaks generateContent, answers from a script, keeps what it was asked."""
+"""A stand-in for a provider of models on loopback: answers from a script, keeps what it was asked. The answers are
+Gemini's; see `dialects` for those of others."""
 
 from __future__ import annotations
 
@@ -56,6 +57,7 @@ class Standin:
     requests: list[dict[str, Any]] = field(default_factory=list)
     models: list[str] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def next(self) -> Answer:
@@ -84,7 +86,9 @@ class _Handler(BaseHTTPRequestHandler):
         with host.lock:
             host.requests.append(request)
             host.models.append(self.path.rpartition("/")[2].partition(":")[0])
-            host.keys.append(self.headers.get("x-goog-api-key"))
+            names = ("x-goog-api-key", "x-api-key", "authorization")
+            host.keys.append(next((self.headers[name] for name in names if name in self.headers), None))
+            host.paths.append(self.path)
             answer = host.next()
         if answer.dropped:
             self.connection.close()

@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import AsyncGenerator
 from functools import lru_cache
+from typing import Any
 
 import anthropic
 from google.adk.models.anthropic_llm import AnthropicLlm
@@ -20,6 +21,7 @@ from google.adk.models.llm_response import LlmResponse
 from agentflow.runtime.graph import Model
 from agentflow.runtime.keys import NO_KEY, TIMEOUT, answered, key_of, no_key, retry_after, unreachable
 
+_SAMPLING = ("temperature", "top_p", "top_k")
 KEY, BASE_URL = "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"
 
 logging.getLogger("httpx2").setLevel(logging.WARNING)  # a line for each request, with its address
@@ -57,6 +59,12 @@ class _Claude(AnthropicLlm):
             raise answered(self.model, error.status_code, _said(error), retry_after(error.response.headers)) from None
         except (anthropic.APIConnectionError, ConnectionError, TimeoutError) as error:
             raise unreachable(self.model, error) from None
+
+    def _build_anthropic_kwargs(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """What is asked. The newer clients know no sampling any more, as the newest models do; others still take it."""
+        asked: dict[str, Any] = super()._build_anthropic_kwargs(*args, **kwargs)
+        sampling = {name: asked.pop(name) for name in _SAMPLING if name in asked}
+        return {**asked, "extra_body": sampling} if sampling else asked
 
 
 def _said(error: anthropic.APIStatusError) -> str:

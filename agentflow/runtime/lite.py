@@ -19,6 +19,7 @@ os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 os.environ.setdefault("LITELLM_MODE", "PRODUCTION")
 os.environ.setdefault("LITELLM_LOG", "ERROR")
 
+import httpx  # noqa: E402
 import litellm  # noqa: E402
 from google.adk.models.base_llm import BaseLlm  # noqa: E402
 from google.adk.models.lite_llm import LiteLlm  # noqa: E402
@@ -92,6 +93,8 @@ class _Lite(LiteLlm):
         headers = getattr(error, "litellm_response_headers", None) or getattr(
             getattr(error, "response", None), "headers", {}
         )
+        if code == 500 and (broken := _transport(error)) is not None:  # which LiteLLM takes for an answer
+            return unreachable(self._shown, broken)
         message = _WORDS.sub("", str(getattr(error, "message", "") or error)).strip()
         return answered(self._shown, code, message, retry_after(headers or {}))
 
@@ -102,6 +105,15 @@ class _Lite(LiteLlm):
         if not self._own and not litellm.supports_response_schema(self.model, self._provider):
             return None
         return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": strict(schema)}}
+
+
+def _transport(error: BaseException | None) -> httpx.TransportError | None:
+    """The failure of the connection that an error comes from, if one does."""
+    while error is not None:
+        if isinstance(error, httpx.TransportError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def strict(schema: object) -> bool:
