@@ -17,7 +17,7 @@ from restate.exceptions import TerminalError
 from restate.handler import HandlerIO, handler_from_callable
 from restate.serde import BytesSerde
 
-from agentflow.runtime import following, saga, schema, steps, streams
+from agentflow.runtime import following, rehearsal, saga, schema, steps, streams
 from agentflow.runtime.errors import Cancelled, NodeError, TimedOut
 from agentflow.runtime.flow import OUTCOMES, Run
 from agentflow.runtime.graph import Graph, Node
@@ -206,6 +206,7 @@ class _Owner:
             invocation.report.flush()
 
     def _put(self, name: str, value: Json) -> None:
+        rehearsal.note(name, value)
         if self.stateful is not None:
             self.stateful.set(name, value)
             following.ring(self.graph.name, self.stateful.key())
@@ -236,7 +237,7 @@ async def branch(graph: Graph, node: Node, ctx: restate.Context, body: bytes) ->
         ctx, graph, given["run"], report, given["now"], spent=Spent(**given["spent"]), replies=replies_for(graph)
     )
     if "limit" in given:  # the shortest alarm of who called, in milliseconds
-        invocation.given = Limit(given["limit"])
+        invocation.given = Limit(given["limit"], given["now"])
     scope = {**given["scope"], "run": given["run"], OUTCOMES: given["outcomes"]}
     run = Run(invocation, given["path"], scope)  # the scope is of what is around, the path the node's own
     plain = dataclasses.replace(node, when=None)  # the caller has decided it

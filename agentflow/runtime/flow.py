@@ -217,13 +217,13 @@ class Run:
         """The node's body, to its end. What it did joins the invocation's undo list."""
         body = node.body(self.working(node))
         if isinstance(body, Flight):
-            return await self._land(body)
+            return await self.land(body)
         if isinstance(body, Coroutine):
             value: Json = await body
             return value
         return body
 
-    async def _land(self, flight: Flight) -> Json:
+    async def land(self, flight: Flight) -> Json:
         try:
             if flight.waits is not None:
                 self.invocation.report.waiting(flight.run.path, flight.waits)

@@ -7,7 +7,6 @@ waiting itself raises is a cancel, while what a future raises is its step's own 
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -28,17 +27,12 @@ if TYPE_CHECKING:
 
 Future = restate.RestateDurableFuture[Any]
 
-# What a step may overrun an alarm before it breaks off by itself. An invocation in which one step works for longer than
-# the engine's inactivity timeout is told nothing any more, not even that the alarm went off; the step has a clock.
-GRACE = 1.0  # seconds
-
-
 class Limit:
     """How long something may take, in milliseconds, and by this process's clock when steps break off by themselves."""
 
-    def __init__(self, length: int) -> None:
+    def __init__(self, length: int, since: float) -> None:
         self.length = length
-        self.last = time.monotonic() + length / 1000 + GRACE
+        self.last = clock.last(since, length / 1000)
 
 
 @dataclass(eq=False)
@@ -120,7 +114,7 @@ class Invocation:
         """Sets a durable timer, which every wait heeds until it is removed from `alarms`."""
         length = milliseconds(duration)
         sleep = clock.sleep(self.ctx, length)
-        alarm = Alarm(sleep, path, duration, self.now + length / 1000, Limit(length))
+        alarm = Alarm(sleep, path, duration, self.now + length / 1000, Limit(length, self.now))
         self.alarms.append(alarm)
         return alarm
 

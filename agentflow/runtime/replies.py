@@ -6,15 +6,15 @@ and from the number of the try, so restarts and replays see the same. Nothing he
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol, TypeVar
 
+from agentflow.runtime import clock, rehearsal
 from agentflow.runtime.answers import Response, failure
 from agentflow.runtime.errors import ModelRefused
 from agentflow.runtime.graph import Graph, milliseconds
@@ -56,6 +56,7 @@ class Replies:
     """The lists of a file, by node or agent. It is read when a model is called, and again when it has changed."""
 
     path: Path
+    given: Mapping[str, Sequence[Reply]] = field(default_factory=dict)  # in the place of the file's
 
     async def answer(self, names: Sequence[str], *, prompt: str, turn: int, attempt: int, ids: str) -> Response:
         """What is answered in this turn. Of `names`, the first that has a list counts; `attempt` counts from 1.
@@ -70,7 +71,7 @@ class Replies:
         reply = chosen([reply for reply in lists[name] if reply.holds(prompt, turn)], turn, attempt)
         if reply is None:
             raise ModelRefused(f'{self.path.name}: no reply of "{name}" holds in turn {turn} of this conversation')
-        await asyncio.sleep(reply.delay / 1000)
+        await clock.pause(reply.delay / 1000)
         if reply.kind == "error":
             raise failure(f"{reply.where} answers with error {reply.error}", reply.error)
         return _response(reply, ids)
@@ -79,15 +80,19 @@ class Replies:
         try:
             changed = self.path.stat().st_mtime_ns
         except OSError:
+            if self.given:
+                return self.given
             raise ModelRefused(f"offline, and there is no {self.path.name} to say what models answer") from None
-        return _load(self.path, changed)
+        return {**_load(self.path, changed), **self.given}
 
 
 def replies_for(graph: Graph) -> Replies | None:
     """The graph's replies where the service runs offline; else None."""
     if os.environ.get("AGENTFLOW_OFFLINE") != "1":
         return None
-    return _at(os.environ.get(f"AGENTFLOW_REPLIES_{graph.name.upper()}", f"{graph.name}.replies.yaml"))
+    replies = _at(os.environ.get(f"AGENTFLOW_REPLIES_{graph.name.upper()}", f"{graph.name}.replies.yaml"))
+    case = rehearsal.current()
+    return replies if case is None else replace(replies, given=case.replies)
 
 
 @lru_cache(maxsize=64)
@@ -95,10 +100,18 @@ def _at(path: str) -> Replies:
     return Replies(Path(path))
 
 
-def chosen(held: Sequence[Reply], turn: int, attempt: int) -> Reply | None:
-    """The reply at this turn, the last one repeating. Errors with `times` precede an answer and take no turn."""
-    answers: list[Reply] = []
-    before: list[list[Reply]] = [[]]
+class Entry(Protocol):
+    @property
+    def times(self) -> int | None: ...
+
+
+_Entry = TypeVar("_Entry", bound=Entry)
+
+
+def chosen(held: Sequence[_Entry], turn: int, attempt: int) -> _Entry | None:
+    """The entry at this turn, the last one repeating. Errors with `times` precede an answer and take no turn."""
+    answers: list[_Entry] = []
+    before: list[list[_Entry]] = [[]]
     for reply in held:
         if reply.times is None:
             answers.append(reply)
@@ -132,10 +145,16 @@ def _load(path: Path, changed: int) -> dict[str, tuple[Reply, ...]]:
         if problem.code == "empty-file":
             return {}
         raise ModelRefused(f"{path.name}:{problem.span.line}: {problem.message}")
-    return _Reader(source).lists() if source else {}
+    return ReplyReader(source).lists() if source else {}
 
 
-class _Reader:
+def read_lists(source: Source, place: _Place, lists: Mapping[str, Json]) -> dict[str, Sequence[Reply]]:
+    """The lists that stand at a place of another file. Raises ModelRefused at the first thing that is wrong."""
+    reader = ReplyReader(source)
+    return {name: reader.list((*place, name), replies) for name, replies in lists.items()}
+
+
+class ReplyReader:
     """Makes replies of the file's data. Raises ModelRefused at the first thing that is wrong, saying where."""
 
     def __init__(self, source: Source) -> None:

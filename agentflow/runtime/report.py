@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from agentflow.runtime import rehearsal
 from agentflow.types import Json
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Report:
 
     def put(self, path: str, state: NodeState) -> None:
         self.nodes[path] = state
+        rehearsal.note(f"node:{path}", state)
         if self._write is not None:
             self._write(path, state)
 

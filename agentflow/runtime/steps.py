@@ -14,12 +14,11 @@ import contextvars
 import inspect
 import json
 import math
-import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import restate
 from pydantic_core import PydanticSerializationError, to_jsonable_python
@@ -27,12 +26,16 @@ from restate.exceptions import RetryableError, TerminalError
 from restate.server_context import restate_context_is_replaying
 
 from agentflow import ToolError
+from agentflow.runtime import clock, rehearsal
 from agentflow.runtime.errors import ModelUnavailable, NodeError
 from agentflow.runtime.graph import MODEL_RETRY, Retry, Tool, milliseconds
 from agentflow.runtime.operations import Operation
 from agentflow.runtime.schema import Mismatch, bind
 from agentflow.runtime.secrets import mask
 from agentflow.types import Json
+
+if TYPE_CHECKING:
+    from agentflow.runtime.stage import Case
 
 Outcome = dict[str, Any]
 
@@ -68,11 +71,8 @@ class Stop:
             self.ended.set()
             self.break_off()
 
-        timer = asyncio.get_running_loop().call_later(self.last - time.monotonic(), late)
-        try:
+        with clock.calling(late, self.last):
             yield
-        finally:
-            timer.cancel()
 
     def break_off(self) -> None:
         if not self.cut.done():
@@ -111,7 +111,7 @@ def to_json(value: object) -> Json:
 
 async def now() -> Outcome:
     """A step that only learns the time."""
-    return {"at": time.time()}
+    return {"at": clock.time()}
 
 
 def failure(
@@ -119,13 +119,13 @@ def failure(
 ) -> Outcome:
     text = error if isinstance(error, str) else describe(error)
     failed = {"kind": kind, "code": code, "message": text, "told": told, "unknown": unknown}
-    return {"failed": failed, "at": time.time(), "tries": tries}
+    return {"failed": failed, "at": clock.time(), "tries": tries}
 
 
 def success(value: object, tries: int, last: BaseException | None) -> Outcome:
     """With what went wrong in the try before, if there was one."""
     about = {} if last is None else {"last_error": describe(last)}
-    return {"value": value, "at": time.time(), "tries": tries, **about}
+    return {"value": value, "at": clock.time(), "tries": tries, **about}
 
 
 EXITS = (SystemExit, KeyboardInterrupt)
@@ -150,16 +150,32 @@ def _in_thread(function: Callable[..., Any], arguments: Mapping[str, Any]) -> An
 async def call(tool: Tool, args: Mapping[str, Json], key: str) -> Json:
     """Calls what the tool does once; a function that is not async in a thread."""
     try:
-        if isinstance(tool.does, Operation):
-            result: object = await tool.does.call(tool.does.parameters.check(args), key)
+        if (case := rehearsal.current()) is not None:
+            result = await _rehearsed(case, tool, args, key)
         else:
-            result = await _apply(tool.does, args, key)
+            result = await _do(tool, args, key)
     except Mismatch as mismatch:
         raise NodeError("tool", f"{tool.name}: the arguments do not fit: {mismatch}", code=400) from None
     try:
         return to_json(result)
     except ValueError as error:  # stays so, however often it is tried
         raise NodeError("tool", f"the result of {tool.name} {error}") from None
+
+
+async def _do(tool: Tool, args: Mapping[str, Json], key: str) -> object:
+    if isinstance(tool.does, Operation):
+        return await tool.does.call(tool.does.parameters.check(args), key)
+    return await _apply(tool.does, args, key)
+
+
+async def _rehearsed(case: Case, tool: Tool, args: Mapping[str, Json], key: str) -> object:
+    """What stands in for the tool gets arguments that fit, or none."""
+    if isinstance(tool.does, Operation):
+        tool.does.parameters.check(args)
+    else:
+        bind(tool.does, args, idempotency_key=key)
+    result = await case.play(tool, args, key)
+    return await _do(tool, args, key) if result is rehearsal.REAL else result
 
 
 async def _apply(function: Callable[..., Any], args: Mapping[str, Json], key: str) -> object:
@@ -218,8 +234,7 @@ async def _cuttable(make: Callable[[], Awaitable[Any]], stop: Stop) -> Any:
 
 async def _pause(seconds: float, stop: Stop) -> None:
     """Waits between two tries, but no longer than until somebody says stop."""
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(stop.ended.wait(), seconds)
+    await clock.until(stop.ended.wait(), seconds)
 
 
 async def tool_step(tool: Tool, args: Mapping[str, Json], key: str, retry: Retry | None, stop: Stop) -> Outcome:
@@ -229,7 +244,7 @@ async def tool_step(tool: Tool, args: Mapping[str, Json], key: str, retry: Retry
     """
     policy = retry or PATIENT
     bounded = retry is not None and (retry.attempts is not None or retry.within is not None)
-    began = time.monotonic()
+    began = clock.monotonic()
     tries = 0
     last: Exception | None = None
     if stop.ended.is_set():
@@ -251,7 +266,7 @@ async def tool_step(tool: Tool, args: Mapping[str, Json], key: str, retry: Retry
         kind = "timeout" if isinstance(last, TimeoutError) else "tool"
         unknown = isinstance(last, (TimeoutError, ConnectionError))
         spent_all = policy.attempts is not None and tries >= policy.attempts
-        late = policy.within is not None and (time.monotonic() - began) * 1000 >= milliseconds(policy.within)
+        late = policy.within is not None and (clock.monotonic() - began) * 1000 >= milliseconds(policy.within)
         if stop.ended.is_set() or (bounded and (spent_all or late)):
             note = f"{tool.name} failed after {tries} {'try' if tries == 1 else 'tries'}: {describe(last)}"
             return failure(kind, note, code=504 if kind == "timeout" else 500, unknown=unknown, tries=tries)

@@ -1,0 +1,295 @@
+"""A rehearsal: models, tools and time as the cases of `agentflow test` say, in the service process that runs them.
+
+Calls hand on to which case they belong. Time stands still while anything works: whoever conducts the rehearsal lets the
+next timer go off, one at a time and in the order of their times, when all that is left of the case is waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import json
+import math
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any, cast
+
+import restate
+from restate.exceptions import TerminalError
+from restate.server_context import ServerInvocationContext
+
+from agentflow import ToolError
+from agentflow.runtime import templates
+from agentflow.runtime.errors import NodeError, TemplateError
+from agentflow.runtime.graph import Tool, milliseconds
+from agentflow.runtime.operations import Operation
+from agentflow.runtime.rehearsal import CASES, HEADER, REAL, context
+from agentflow.runtime.replies import Reply, chosen, read_lists
+from agentflow.source import Source, read
+from agentflow.types import Json
+
+VERBS = ("return", "error", "fail", "raise", "real")
+
+Place = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Stub:
+    """One entry of what a tool does in a case."""
+
+    verb: str
+    value: Json
+    condition: str | bool = True
+    times: int | None = None  # of `raise`: so often, and takes no turn
+    delay: float = 0.0  # seconds
+    where: str = ""
+
+
+@dataclass(eq=False)
+class Sleeper:
+    """A step that waits for a time, within its closure."""
+
+    due: float
+    invocation: str
+    woken: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass
+class Call:
+    tool: str
+    args: Mapping[str, Json]
+    node: str
+    held: tuple[int, ...] = ()
+    turn: int = 0
+    tries: int = 0
+
+
+@dataclass(eq=False)
+class Case:
+    """One case under way. Its memory is this process's: a case does not outlive it."""
+
+    id: str
+    graph: str
+    now: float  # seconds since 1970, virtual
+    stubs: Mapping[str, Sequence[Stub]] = field(default_factory=dict)
+    replies: Mapping[str, Sequence[Reply]] = field(default_factory=dict)  # of those whom the case mentions
+    timers: dict[str, tuple[float, str, int]] = field(default_factory=dict)  # by awakeable: due, invocation, number
+    fired: set[str] = field(default_factory=set)
+    sleepers: dict[int, Sleeper] = field(default_factory=dict)
+    calls: dict[str, Call] = field(default_factory=dict)  # by idempotency key
+    state: dict[str, dict[str, Json]] = field(default_factory=dict)  # by graph, as its run would keep it
+    numbers: Iterator[int] = field(default_factory=count)
+
+    # ------------------------------------------------------------ time
+
+    def timer(self, ctx: restate.Context, seconds: float) -> restate.RestateDurableFuture[Any]:
+        """A durable timer that goes off when the conductor says so."""
+        name: str
+        future: restate.RestateDurableFuture[Any]
+        name, future = ctx.awakeable()
+        if name not in self.fired:  # a replay sets it again
+            self.timers.setdefault(name, (self.now + seconds, ctx.request().id, next(self.numbers)))
+        return future
+
+    @contextlib.contextmanager
+    def sleeping(self, due: float) -> Iterator[Sleeper]:
+        ctx = context()
+        number, sleeper = next(self.numbers), Sleeper(due, "" if ctx is None else ctx.request().id)
+        self.sleepers[number] = sleeper
+        try:
+            yield sleeper
+        finally:
+            self.sleepers.pop(number, None)
+
+    async def pause(self, seconds: float) -> None:
+        if seconds > 0:
+            with self.sleeping(self.now + seconds) as sleeper:
+                await sleeper.woken.wait()
+
+    # ------------------------------------------------------------ tools
+
+    def is_real(self, tool: Tool) -> bool:
+        """Whether the case lets a tool be itself, whatever it is called with."""
+        stubs = self.stubs.get(tool.name)
+        if stubs is None:
+            return tool.effect == "read" and not isinstance(tool.does, Operation)
+        return [stub.verb for stub in stubs] == ["real"]
+
+    async def play(self, tool: Tool, args: Mapping[str, Json], key: str) -> object:
+        """What the case has the tool do, once; REAL where the tool itself is to be called.
+
+        A function that only reads may be itself; whatever else a case does not mention fails the call for good.
+        """
+        stubs = self.stubs.get(tool.name, ())
+        call = self._called(tool.name, args, key)
+        call.tries += 1
+        if self.is_real(tool):
+            return REAL
+        if not stubs:
+            raise TerminalError(
+                f"{tool.name} is not part of this case: under tools, say what it gives, {tool.name}: {{return: ...}}, "
+                f"or let it act, {tool.name}: {{real: true}}",
+                status_code=501,
+            )
+        try:
+            stub = self._chosen(call, stubs)
+            if stub is None:
+                told = json.dumps(dict(args), ensure_ascii=False)
+                raise NodeError("tool", f"{tool.name}: no entry of the case holds for {told[:200]}")
+            if stub.verb == "real":
+                return REAL
+            value = templates.value(stub.value, {"args": dict(args), "call": call.turn + 1, "__outcomes__": {}})
+        except TemplateError as problem:
+            raise NodeError("tool", f"what the case says of {tool.name}: {problem}") from None
+        await self._delay(stub, tool.timeout)
+        return _act(stub.verb, value)
+
+    def _chosen(self, call: Call, stubs: Sequence[Stub]) -> Stub | None:
+        """Successive calls count among those for which the same entries hold; a try again is the same call."""
+        if call.tries == 1:
+            scope = {"args": dict(call.args), "__outcomes__": {}}
+            call.held = tuple(at for at, stub in enumerate(stubs) if _holds(stub, scope))
+            earlier = [one for one in self.calls.values() if one.tool == call.tool and one is not call]
+            call.turn = sum(one.held == call.held for one in earlier)
+        return chosen([stubs[at] for at in call.held], call.turn, call.tries)
+
+    async def _delay(self, stub: Stub, timeout: str | None) -> None:
+        limit = math.inf if timeout is None else milliseconds(timeout) / 1000
+        await self.pause(min(stub.delay, limit))
+        if stub.delay >= limit:
+            raise TimeoutError(f"no answer in {timeout}")
+
+    def _called(self, name: str, args: Mapping[str, Json], key: str) -> Call:
+        if key not in self.calls:
+            self.calls[key] = Call(name, dict(args), key.partition(":")[2])
+        return self.calls[key]
+
+    # ------------------------------------------------------------ what is told of it
+
+    def told(self) -> dict[str, Any]:
+        return {
+            "now": self.now,
+            "timers": [[name, *timer] for name, timer in self.timers.items()],
+            "sleepers": [[number, sleeper.due, sleeper.invocation] for number, sleeper in self.sleepers.items()],
+        }
+
+    def outcome(self) -> dict[str, Any]:
+        calls = [{"tool": call.tool, "args": call.args, "node": call.node} for call in self.calls.values()]
+        return {"now": self.now, "calls": calls, "state": self.state}
+
+
+def _holds(stub: Stub, scope: Mapping[str, Any]) -> bool:
+    return bool(stub.condition if isinstance(stub.condition, bool) else templates.expression(stub.condition, scope))
+
+
+def _act(verb: str, value: Json) -> Json:
+    if verb == "error":
+        raise ToolError(str(value))
+    if verb == "raise":
+        raise RuntimeError(str(value))
+    if verb == "fail":
+        about = value if isinstance(value, dict) else {"message": value}
+        raise TerminalError(str(about.get("message", "failed")), status_code=cast(int, about.get("code", 500)))
+    return value
+
+
+# ---------------------------------------------------------------- beginning
+
+
+def begin(orders: Sequence[Mapping[str, Any]]) -> Callable[..., Awaitable[None]]:
+    """From now on everything here is a rehearsal of these cases. Returns the application that conducts it."""
+    sources: dict[str, Source] = {}
+    for order in orders:
+        path = str(order["file"])
+        if path not in sources:
+            source, problems = read(Path(path), str(order["shown"]))
+            assert source is not None and not problems, "the file was read before"
+            sources[path] = source
+        CASES[str(order["id"])] = _case(sources[path], order)
+    _hand_on()
+    return _control
+
+
+def _case(source: Source, order: Mapping[str, Any]) -> Case:
+    data: Any = source.data
+    place: Place = ("cases", str(order["name"]))
+    stubs: dict[str, Sequence[Stub]] = {}
+    replies: dict[str, Sequence[Reply]] = {}
+    for told, at in ((data, ()), (data["cases"][order["name"]], place)):
+        for name, entries in (told.get("tools") or {}).items():
+            stubs[name] = _stubs(source, entries, (*at, "tools", name))
+        replies.update(read_lists(source, (*at, "replies"), told.get("replies") or {}))
+    return Case(str(order["id"]), str(order["graph"]), float(order["now"]), stubs, replies)
+
+
+def _stubs(source: Source, entries: Any, place: Place) -> Sequence[Stub]:
+    several = isinstance(entries, list)
+    found = []
+    for at, entry in enumerate(entries if several else [entries]):
+        verb = next(verb for verb in VERBS if verb in entry)
+        where = (*place, at) if several else place
+        found.append(
+            Stub(
+                verb,
+                entry[verb],
+                entry.get("if", True),
+                entry.get("times"),
+                _seconds(entry.get("delay")),
+                f"{source.name}:{source.span(where).line}",
+            )
+        )
+    return found
+
+
+def _seconds(duration: str | None) -> float:
+    return 0.0 if duration is None else milliseconds(duration) / 1000
+
+
+def _hand_on() -> None:
+    """What a case's invocation calls belongs to the case."""
+    raw = ServerInvocationContext.do_raw_call
+    signature = inspect.signature(raw)
+
+    def do_raw_call(self: Any, *args: Any, **more: Any) -> Any:
+        call = signature.bind(self, *args, **more)
+        own = {HEADER: self.request().headers.get(HEADER, "")}
+        call.arguments["headers"] = {**own, **(call.arguments.get("headers") or {})}
+        return raw(*call.args, **call.kwargs)
+
+    ServerInvocationContext.do_raw_call = do_raw_call  # type: ignore[method-assign]
+
+
+# ---------------------------------------------------------------- conducting
+
+
+async def _control(scope: Mapping[str, Any], receive: Callable[..., Any], send: Callable[..., Any]) -> None:
+    """POST {do: told | advance | outcome, ...}; the answer is JSON."""
+    body = b""
+    more = True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    answer = json.dumps(_conduct(json.loads(body)), default=str).encode()
+    headers = [(b"content-type", b"application/json")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": answer})
+
+
+def _conduct(order: Mapping[str, Any]) -> dict[str, Any]:
+    if order["do"] == "told":
+        return {name: CASES[name].told() for name in order["cases"]}
+    case = CASES[order["case"]]
+    if order["do"] == "outcome":
+        return case.outcome()
+    case.now = max(case.now, order["now"])
+    for name in order.get("timers", ()):
+        case.timers.pop(name, None)
+        case.fired.add(name)
+    for number in order.get("sleepers", ()):
+        if (sleeper := case.sleepers.pop(number, None)) is not None:
+            sleeper.woken.set()
+    return case.told()
