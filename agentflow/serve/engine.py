@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from agentflow.admin import Admin
@@ -26,6 +27,7 @@ class Engine:
     ingress_port: int
     admin_port: int
     node_port: int
+    more: Mapping[str, str] = field(default_factory=dict)  # of its environment
 
     @property
     def ingress(self) -> str:
@@ -61,7 +63,7 @@ class Engine:
             "RESTATE_ADMIN__BIND_ADDRESS": self._at(self.admin_port),
             "RESTATE_ADMIN__ADVERTISED_ADDRESS": f"{self.admin}/",
         }
-        return {**small, **os.environ, **ours}
+        return {**small, **os.environ, **ours, **self.more}
 
     async def ready(self, child: Child, log: Path) -> None:
         """Wait until our own child answers, and its tables with it: before, they cannot be asked."""

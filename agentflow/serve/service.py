@@ -1,7 +1,7 @@
 """The service process: loads revisions and answers the engine for each of them under /rev/<hash>, on one port.
 
 `python -m agentflow.serve.service LISTENING REPORT`: two inherited descriptors, the listening socket and a pipe for one
-line of JSON that says what was loaded. One line of JSON on stdin names the revisions. What is printed here, and what
+line of JSON that says what was loaded. One line of JSON on stdin names the revisions, and the cases of a rehearsal. What is printed here, and what
 the user's tools print, goes to the log.
 """
 
@@ -46,9 +46,10 @@ def main() -> None:
         except (Exception, SystemExit) as error:  # what a user's module does when imported is theirs
             traceback.print_exc()
             failed[revision["hash"]] = describe(error, Path(revision["root"]))
+    conduct = _rehearse(order["cases"]) if order.get("cases") else None
     with os.fdopen(report, "w") as out:
         out.write(json.dumps({"loaded": sorted(applications), "failed": failed}) + "\n")
-    asyncio.run(_serve(listening, mount(applications)))
+    asyncio.run(_serve(listening, mount(applications, conduct)))
 
 
 def _load(revision: dict[str, Any]) -> Application:
@@ -65,6 +66,12 @@ def _load(revision: dict[str, Any]) -> Application:
         import agentflow.runtime.agents  # noqa: F401  # ADK takes a second: now, not in somebody's first run
     application: Application = restate.app(module.SERVICES)
     return application
+
+
+def _rehearse(cases: list[dict[str, Any]]) -> Application:
+    from agentflow.runtime import stage
+
+    return stage.begin(cases)
 
 
 def describe(error: BaseException, root: Path) -> str:
@@ -89,16 +96,19 @@ def _shown(filename: str, root: Path) -> str:
     return str(path.relative_to(root)) if path.is_relative_to(root) else filename
 
 
-def mount(applications: dict[str, Application]) -> Application:
+def mount(applications: dict[str, Application], conduct: Application | None = None) -> Application:
     """Routes /rev/<hash> and /rev/<hash>.<n>, the same revision registered again, to its application.
 
-    A revision that could not be loaded answers 503: the engine tries again later, and the run is not lost.
+    `conduct` answers /rehearsal, where there is one. A revision that could not be loaded answers 503: the engine tries again later, and the run is not lost.
     """
 
     async def application(scope: dict[str, Any], receive: Callable[..., Any], send: Callable[..., Any]) -> None:
         if scope["type"] != "http":
             raise NotImplementedError(scope["type"])
         parts = scope["path"].split("/")
+        if conduct is not None and parts[1:] == ["rehearsal"]:
+            await conduct(scope, receive, send)
+            return
         found = applications.get(parts[2].split(".")[0]) if parts[1:2] == ["rev"] and len(parts) > 2 else None
         if found is not None:
             await found(scope, receive, send)

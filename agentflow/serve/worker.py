@@ -14,6 +14,7 @@ from pathlib import Path
 from agentflow.serve.child import Child
 from agentflow.serve.errors import ServeError
 from agentflow.serve.revisions import Revision
+from agentflow.types import Json
 
 
 class Worker:
@@ -35,9 +36,11 @@ class Worker:
         finally:
             os.close(writing)
 
-    async def load(self, child: Child, revisions: Sequence[Revision]) -> dict[str, str]:
-        """Have it load the revisions and listen; those that it could not load, and why."""
-        order = {"revisions": [asdict(revision) for revision in revisions]}
+    async def load(
+        self, child: Child, revisions: Sequence[Revision], cases: Sequence[Mapping[str, Json]] = ()
+    ) -> dict[str, str]:
+        """Have it load the revisions and listen; those that it could not load, and why. `cases`: it rehearses them."""
+        order = {"revisions": [asdict(revision) for revision in revisions], "cases": list(cases)}
         assert child.process.stdin is not None
         child.process.stdin.write(json.dumps(order).encode() + b"\n")
         child.process.stdin.close()

@@ -1,0 +1,97 @@
+"""An engine and a service of a rehearsal's own: on free ports, in a folder that goes with them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from agentflow.admin import Admin
+from agentflow.client import Ingress, request
+from agentflow.serve import ports
+from agentflow.serve.child import Child
+from agentflow.serve.engine import Engine
+from agentflow.serve.errors import ServeError
+from agentflow.serve.registry import Registry, home_id
+from agentflow.serve.revisions import Revision, Store
+from agentflow.serve.worker import Worker
+from agentflow.types import Json
+
+HOST = "127.0.0.1"
+# The engine lets go of whatever waits, at once: so it shows when nothing but waiting is left. And every wait is then a
+# replay, which shows what is not deterministic.
+SUSPENDS = {"RESTATE_WORKER__INVOKER__INACTIVITY_TIMEOUT": "0s"}
+OFFLINE = {"AGENTFLOW_OFFLINE": "1", "AGENTFLOW_APPROVAL_KEY": ""}
+
+
+class Stand:
+    """`async with Stand(...)`: within, runs of the revisions are accepted, each as part of one of the cases."""
+
+    def __init__(
+        self, folder: Path, binary: Path, revisions: Sequence[Revision], cases: Sequence[Mapping[str, Json]]
+    ) -> None:
+        free = [ports.check_free(HOST, 0, "") for _ in range(3)]
+        self._engine = Engine(binary, folder / "engine", HOST, *free, more=SUSPENDS)
+        self._folder = folder
+        self._revisions = list(revisions)
+        self._cases = cases
+        self._socket = ports.listen(HOST, 0, "")
+        self._children: list[Child] = []
+        self.url = f"http://{HOST}:{self._socket.getsockname()[1]}"
+        self.admin = Admin(self._engine.admin)
+        self.ingress = Ingress(self._engine.ingress)
+
+    @property
+    def service_log(self) -> Path:
+        return self._folder / "service.log"
+
+    async def __aenter__(self) -> Stand:
+        try:
+            await self._start()
+        except BaseException:
+            await self._stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stop()
+
+    async def _start(self) -> None:
+        environment = {**OFFLINE, "AGENTFLOW_ADMIN": self.admin.url}
+        worker = Worker(self._socket, self.service_log, environment)
+        service = await worker.spawn()
+        self._children.append(service)
+        log = self._folder / "engine.log"
+        engine = await self._engine.start(log)
+        self._children.append(engine)
+        await self._engine.ready(engine, log)
+        failed = await worker.load(service, self._revisions, self._cases)
+        for revision in self._revisions:
+            if revision.hash in failed:
+                raise ServeError(f"{revision.graph} cannot be loaded: {failed[revision.hash]}")
+        await asyncio.to_thread(self._publish)
+        while not await asyncio.to_thread(self._engine.knows, {revision.graph for revision in self._revisions}):
+            await asyncio.sleep(0.02)
+
+    def _publish(self) -> None:
+        registry = Registry(self.admin, Store(self._folder), home_id(self._folder))
+        for revision in self._revisions:
+            registry.publish(revision, self.url)
+
+    async def _stop(self) -> None:
+        for child in self._children:
+            await child.stop(0)
+        self._socket.close()
+
+    def ended(self) -> str | None:
+        """Which of the two has ended, if one has: then nothing more will happen."""
+        return next((child.name for child in self._children if not child.alive), None)
+
+    def conduct(self, **order: Json) -> dict[str, Json]:
+        """Ask the service's rehearsal something, or tell it; see `runtime.stage`."""
+        answer = request("POST", f"{self.url}/rehearsal", order, timeout=60).checked()
+        assert isinstance(answer, dict)
+        return answer
