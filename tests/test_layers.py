@@ -50,7 +50,7 @@ def layer(module: str) -> str:
         return "shared"
     if module in CLIENTS:
         return "client"
-    return part if part in ("runtime", "serve", "cli", "__main__") else "compiler"
+    return part if part in ("runtime", "serve", "testing", "cli", "__main__") else "compiler"
 
 
 # Which layers each may import, beside itself.
@@ -60,7 +60,8 @@ MAY = {
     "compiler": {"shared"},
     "runtime": {"shared", "client"},
     "serve": {"shared", "client", "runtime"},
-    "cli": {"shared", "client", "compiler", "serve"},
+    "testing": {"shared", "client", "compiler", "runtime", "serve"},
+    "cli": {"shared", "client", "compiler", "serve", "testing"},
     "__main__": {"cli"},
 }
 

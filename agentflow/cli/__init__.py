@@ -15,6 +15,7 @@ USAGE = 2
 INTERRUPTED = 130
 COMMANDS = {
     "check": "say what is wrong with graphs",
+    "test": "run the cases of graphs",
     "compile": "write the Python modules of graphs",
     "serve": "run graphs on a Restate server",
     "run": "start a run and wait for its result",

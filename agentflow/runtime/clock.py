@@ -65,7 +65,8 @@ def last(since: float, seconds: float) -> float:
 @contextlib.contextmanager
 def calling(late: Callable[[], None], at: float) -> Iterator[None]:
     """Calls `late` if it becomes that late, by `monotonic`, while the body goes on."""
-    if rehearsal.current() is None:
+    case = rehearsal.current()
+    if case is None:
         timer = asyncio.get_running_loop().call_later(at - system.monotonic(), late)
         try:
             yield
@@ -74,7 +75,7 @@ def calling(late: Callable[[], None], at: float) -> Iterator[None]:
         return
 
     async def wait() -> None:
-        await pause(at - monotonic())
+        await case.pause(at - case.now, works=True)
         late()
 
     task = asyncio.ensure_future(wait())

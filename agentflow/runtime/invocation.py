@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 Future = restate.RestateDurableFuture[Any]
 
+
 class Limit:
     """How long something may take, in milliseconds, and by this process's clock when steps break off by themselves."""
 

@@ -50,10 +50,11 @@ class Stub:
 
 @dataclass(eq=False)
 class Sleeper:
-    """A step that waits for a time, within its closure."""
+    """A step that waits for a time, within its closure; or one that works, and breaks off at a time (`works`)."""
 
     due: float
     invocation: str
+    works: bool = False
     woken: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -95,18 +96,18 @@ class Case:
         return future
 
     @contextlib.contextmanager
-    def sleeping(self, due: float) -> Iterator[Sleeper]:
+    def sleeping(self, due: float, works: bool) -> Iterator[Sleeper]:
         ctx = context()
-        number, sleeper = next(self.numbers), Sleeper(due, "" if ctx is None else ctx.request().id)
+        number, sleeper = next(self.numbers), Sleeper(due, "" if ctx is None else ctx.request().id, works)
         self.sleepers[number] = sleeper
         try:
             yield sleeper
         finally:
             self.sleepers.pop(number, None)
 
-    async def pause(self, seconds: float) -> None:
+    async def pause(self, seconds: float, works: bool = False) -> None:
         if seconds > 0:
-            with self.sleeping(self.now + seconds) as sleeper:
+            with self.sleeping(self.now + seconds, works) as sleeper:
                 await sleeper.woken.wait()
 
     # ------------------------------------------------------------ tools
@@ -173,7 +174,9 @@ class Case:
         return {
             "now": self.now,
             "timers": [[name, *timer] for name, timer in self.timers.items()],
-            "sleepers": [[number, sleeper.due, sleeper.invocation] for number, sleeper in self.sleepers.items()],
+            "sleepers": [
+                [number, sleeper.due, sleeper.invocation, sleeper.works] for number, sleeper in self.sleepers.items()
+            ],
         }
 
     def outcome(self) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """The service process: loads revisions and answers the engine for each of them under /rev/<hash>, on one port.
 
 `python -m agentflow.serve.service LISTENING REPORT`: two inherited descriptors, the listening socket and a pipe for one
-line of JSON that says what was loaded. One line of JSON on stdin names the revisions, and the cases of a rehearsal. What is printed here, and what
-the user's tools print, goes to the log.
+line of JSON that says what was loaded. One line of JSON on stdin names the revisions, and the cases of a rehearsal.
+What is printed here, and what the user's tools print, goes to the log.
 """
 
 from __future__ import annotations
@@ -99,7 +99,8 @@ def _shown(filename: str, root: Path) -> str:
 def mount(applications: dict[str, Application], conduct: Application | None = None) -> Application:
     """Routes /rev/<hash> and /rev/<hash>.<n>, the same revision registered again, to its application.
 
-    `conduct` answers /rehearsal, where there is one. A revision that could not be loaded answers 503: the engine tries again later, and the run is not lost.
+    `conduct` answers /rehearsal, where there is one. A revision that could not be loaded
+    answers 503: the engine tries again later, and the run is not lost.
     """
 
     async def application(scope: dict[str, Any], receive: Callable[..., Any], send: Callable[..., Any]) -> None:

@@ -31,8 +31,8 @@ class Stand:
     def __init__(
         self, folder: Path, binary: Path, revisions: Sequence[Revision], cases: Sequence[Mapping[str, Json]]
     ) -> None:
-        free = [ports.check_free(HOST, 0, "") for _ in range(3)]
-        self._engine = Engine(binary, folder / "engine", HOST, *free, more=SUSPENDS)
+        ingress, admin, node = (ports.check_free(HOST, 0, "") for _ in range(3))
+        self._engine = Engine(binary, folder / "engine", HOST, ingress, admin, node, SUSPENDS)
         self._folder = folder
         self._revisions = list(revisions)
         self._cases = cases

@@ -204,8 +204,8 @@ def _engine(settings: Settings) -> Engine | None:
     if settings.binary is None:
         return None
     wanted = {"ingress": settings.ingress_port, "admin": settings.admin_port, "node": settings.node_port}
-    free = [ports.check_free(settings.host, port, f"--{name}-port") for name, port in wanted.items()]
-    return Engine(settings.binary, settings.data_dir / "engine", settings.host, *free)
+    ingress, admin, node = (ports.check_free(settings.host, port, f"--{name}-port") for name, port in wanted.items())
+    return Engine(settings.binary, settings.data_dir / "engine", settings.host, ingress, admin, node)
 
 
 def _url(host: str, sock: socket.socket) -> str:

@@ -1,0 +1,399 @@
+"""Test files: what their cases say, and everything that is wrong with how they say it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path as FilePath
+from typing import Literal
+
+from agentflow import ir
+from agentflow.codegen.invocations import walk
+from agentflow.diagnostics import Diagnostic, Path, choices_help, quoted
+from agentflow.durations import BadDuration, milliseconds
+from agentflow.project import project_root
+from agentflow.source import Source, read
+from agentflow.spec.fit import misfit
+from agentflow.spec.reader import Reader, Reading
+from agentflow.testing.stubs import read_stubs
+from agentflow.types import Json, Type
+
+SUFFIX = ".test.yaml"
+STARTED = datetime.fromisoformat("2026-01-01T00:00:00+00:00").timestamp()
+
+KEYS = (
+    "description",
+    "input",
+    "key",
+    "now",
+    "replies",
+    "tools",
+    "approvals",
+    "asks",
+    "events",
+    "cancel",
+    "expect",
+)
+STATES = ("succeeded", "failed", "rejected", "cancelled", "waiting", "running")
+LISTS = ("skipped", "failed", "succeeded", "cancelled", "waiting")  # of nodes
+EXPECTED = (
+    "state",
+    "output",
+    "error",
+    "nodes",
+    *LISTS,
+    "calls",
+    "undone",
+    "not_undone",
+    "compensation",
+    "elapsed",
+    "spent",
+)
+Verb = Literal["approve", "reject", "answer", "silence"]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a person does who is asked, `after` so many milliseconds."""
+
+    verb: Verb
+    path: Path
+    by: str | None = None
+    comment: str | None = None
+    form: Json = None
+    after: int = 0
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A message from outside, `after` so many milliseconds of the run."""
+
+    name: str
+    data: Json
+    after: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    path: Path
+    source: Source
+    graph: FilePath
+    program: ir.Program
+    input: Json
+    key: str | None
+    now: float  # seconds since 1970 when the run begins
+    decisions: Mapping[str, Decision | Sequence[Decision]] = field(default_factory=dict)  # by node
+    events: Sequence[Sent] = ()
+    cancel: int | None = None  # ms
+    expect: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        return f"{self.program.name}: {self.name}"
+
+    def at(self, *steps: str | int) -> Path:
+        return (*self.path, *steps)
+
+
+@dataclass
+class Names:
+    """What a test of a graph may mention, of that graph and of those that it calls."""
+
+    nodes: Mapping[str, ir.Node]  # by path
+    tools: Mapping[str, ir.Tool]
+    agents: frozenset[str]
+    types: Mapping[str, Type]
+
+    @classmethod
+    def of(cls, programs: Sequence[ir.Program]) -> Names:
+        return cls(
+            {node.path: node for program in reversed(programs) for node in walk(program.body.nodes)},
+            {tool.name: tool for program in reversed(programs) for tool in program.tools},
+            frozenset(agent.name for program in programs for agent in program.agents),
+            {type.name: type.type for program in reversed(programs) for type in program.types},
+        )
+
+
+def static(path: str) -> str:
+    """The node's address in its graph: `improve[3].write` is `improve.write`, and a call's number is no part of it."""
+    return re.sub(r"\[\d+\]|#\d+", "", path)
+
+
+def files_of(graph: FilePath) -> list[FilePath]:
+    """The test files of a graph: `claim.test.yaml`, and `claim.more.test.yaml` if one is not enough."""
+    own = graph.with_name(graph.stem + SUFFIX)
+    return [file for file in (own, *sorted(graph.parent.glob(f"{graph.stem}.*{SUFFIX}"))) if file.is_file()]
+
+
+def graph_of(file: FilePath) -> FilePath:
+    """The graph that a test file is about."""
+    return file.with_name(file.name.partition(".")[0] + ".yaml")
+
+
+def read_cases(
+    file: FilePath, graph: FilePath, programs: Sequence[ir.Program]
+) -> tuple[list[Case], list[Diagnostic], Source | None]:
+    """The cases of a file, and what is wrong with it. `programs`: the graph's, then of the graphs that it calls."""
+    source, problems = read(file)
+    if source is None:
+        return [], problems, None
+    reading = Reading(source, project_root(file))
+    reading.problems += problems
+    names = Names.of(programs)
+    if not isinstance(source.data, dict):
+        reading.error("wrong-type", "a test file must be a mapping", ())
+        return [], reading.problems, source
+    reader = Reader(reading, (), source.data, "a test file")
+    reader.take("description")
+    _replies(reader, names)
+    read_stubs(reader, names.tools, names.types)
+    reader.require("cases", help="cases: {a_name: {input: {...}, expect: {...}}}")
+    found = []
+    for name, data in reader.entries("cases", "a mapping from the names of cases to cases").items():
+        path: Path = ("cases", name)
+        inner = reading.reader(path, data, f"the case {quoted(name)}")
+        if inner is not None:
+            found.append(_case(inner, name, source, graph, programs[0], names))
+    reader.finish()
+    return found, reading.problems, source
+
+
+def _case(reader: Reader, name: str, source: Source, graph: FilePath, program: ir.Program, names: Names) -> Case:
+    reader.take("description")
+    _replies(reader, names)
+    read_stubs(reader, names.tools, names.types)
+    expect = _expect(reader, names)
+    case = Case(
+        name=name,
+        path=reader.path,
+        source=source,
+        graph=graph,
+        program=program,
+        input=_input(reader, program, names, expect),
+        key=reader.string("key", "a run's key"),
+        now=_now(reader),
+        decisions=_decisions(reader, names),
+        events=_events(reader),
+        cancel=reader.duration("cancel"),
+        expect=expect,
+    )
+    reader.finish(known=KEYS)
+    return case
+
+
+def _input(reader: Reader, program: ir.Program, names: Names, expect: Mapping[str, Json]) -> Json:
+    given = reader.take("input") if reader.has("input") else {}
+    error = expect.get("error")
+    if isinstance(error, dict) and error.get("code") == 400:
+        return given  # what the door says to it is the point
+    problem = misfit(given, program.input, names.types)
+    if problem is not None:
+        help = "a case that expects error: {code: 400} may give what does not fit"
+        place = reader.at("input") if reader.has("input") else reader.path
+        message = f"the input does not fit {program.name}: {problem}"
+        reader.error("argument-type", message, place, key=not reader.has("input"), help=help)
+    return given
+
+
+def _now(reader: Reader) -> float:
+    given = reader.string("now", "a time like 2026-01-31T08:00:00Z")
+    if given is None:
+        return STARTED
+    try:
+        moment = datetime.fromisoformat(given)
+        if moment.tzinfo is None:
+            raise ValueError
+    except ValueError:
+        help = "write it like 2026-01-31T08:00:00Z"
+        reader.error("bad-time", f"{quoted(given)} is not a time with its zone", reader.at("now"), help=help)
+        return STARTED
+    return moment.timestamp()
+
+
+def _replies(reader: Reader, names: Names) -> None:
+    """By whom they are; the lists themselves are read by `replies`, where they are used."""
+    whole = names.agents | {path.rpartition(".")[2] for path in names.nodes}
+    for name in reader.entries("replies", "a mapping from agents and nodes to lists of replies"):
+        if name not in whole:
+            message = f"there is no agent and no node {quoted(name)}"
+            help = choices_help(name, whole)
+            reader.error("unknown-agent", message, reader.at("replies", name), key=True, help=help)
+
+
+# ---------------------------------------------------------------- people, and the world outside
+
+
+def _decisions(reader: Reader, names: Names) -> dict[str, Decision | Sequence[Decision]]:
+    found: dict[str, Decision | Sequence[Decision]] = {}
+    for key in ("approvals", "asks"):
+        for node, data in reader.entries(key, f"a mapping from nodes to what people {_DO[key]}").items():
+            path = reader.at(key, node)
+            _check_asks(reader, key, node, path, names)
+            if isinstance(data, list):
+                several = [_decision(reader, key, (*path, at), each) for at, each in enumerate(data)]
+                found[node] = [decision for decision in several if decision is not None]
+            elif (decision := _decision(reader, key, path, data)) is not None:
+                found[node] = decision
+    return found
+
+
+_DO = {"approvals": "decide", "asks": "answer"}
+_WORDS = {"approvals": "approve, reject, silence", "asks": "{answer: {...}}, silence"}
+
+
+def _check_asks(reader: Reader, key: str, node: str, path: Path, names: Names) -> None:
+    """That the node is there, and asks: itself, or by a tool that it calls."""
+    place = static(node)
+    known = names.nodes.get(place)
+    if known is not None and isinstance(known.op, ir.Gate):
+        return
+    asking = [at for at, one in names.nodes.items() if isinstance(one.op, ir.Gate)]
+    above, _, tool = place.rpartition(".")
+    if known is None and tool in names.tools and (above in names.nodes or not above):
+        return
+    if known is not None and not isinstance(known.op, (ir.Step, ir.Turn, ir.Let, ir.Fail, ir.Choice, ir.Group, ir.Fan)):
+        return
+    if known is not None:
+        message = f"{quoted(node)} asks nobody: it is {_article(known.kind)}"
+        reader.error("not-a-node", message, path, key=True, help=choices_help(place, asking))
+    else:
+        message = f"there is no node {quoted(node)}"
+        reader.error("unknown-name", message, path, key=True, help=choices_help(place, asking or names.nodes))
+
+
+def _article(kind: str) -> str:
+    return f"an {kind} node" if kind[0] in "aeiou" else f"a {kind} node"
+
+
+def _decision(reader: Reader, key: str, path: Path, data: Json) -> Decision | None:
+    if data == "silence":
+        return Decision("silence", path)
+    if key == "approvals" and data in ("approve", "reject"):
+        return Decision("approve" if data == "approve" else "reject", path)
+    verbs = ("approve", "reject") if key == "approvals" else ("answer",)
+    verb = next((one for one in verbs if isinstance(data, dict) and one in data), None)
+    if verb is None or not isinstance(data, dict) or len(data) != 1:
+        long = "{approve: {by, form, comment, after}}" if key == "approvals" else "{answer: {form, by, after}}"
+        reader.reading.wrong(path, f"one of {_WORDS[key]}, or {long}", data)
+        return None
+    about = reader.reading.reader((*path, verb), data[verb], quoted(verb))
+    if about is None:
+        return None
+    made = Decision(
+        "approve" if verb == "approve" else "reject" if verb == "reject" else "answer",
+        path,
+        by=about.string("by", "a name"),
+        comment=about.string("comment"),
+        form=about.take("form") if verb != "reject" else None,
+        after=_after(about),
+    )
+    about.finish()
+    return made
+
+
+def _events(reader: Reader) -> list[Sent]:
+    given = reader.take("events")
+    if given is None:
+        return []
+    if not isinstance(given, list):
+        reader.reading.wrong(reader.at("events"), "a list of {name, data, after}", given)
+        return []
+    found = []
+    for at, data in enumerate(given):
+        path = reader.at("events", at)
+        event = reader.reading.reader(path, data, "an event")
+        if event is None:
+            continue
+        event.require("name")
+        found.append(Sent(event.string("name", "a name") or "", event.take("data"), _after(event), path))
+        event.finish()
+    return found
+
+
+def _after(reader: Reader) -> int:
+    return reader.duration("after") or 0
+
+
+# ---------------------------------------------------------------- what is expected
+
+
+def _expect(reader: Reader, names: Names) -> Mapping[str, Json]:
+    if not reader.require("expect", help="say what comes of it: expect: {state: succeeded}"):
+        return {}
+    expect = reader.mapping("expect")
+    if expect is None:
+        return {}
+    if not expect.data:
+        reader.error("empty-block", '"expect" expects nothing', reader.at("expect"))
+    expect.choice("state", STATES)
+    expect.take("output")
+    _error(expect)
+    _of_nodes(expect, names)
+    _calls(expect, names)
+    for key in ("undone", "not_undone"):
+        if not isinstance(expect.take(key) or [], list):
+            expect.reading.wrong(expect.at(key), "a list", expect.data[key])
+    expect.choice("compensation", ("none", "done", "failed"))
+    _elapsed(expect)
+    expect.entries("spent", "a mapping like {model_calls: 3}")
+    expect.finish()
+    return expect.data
+
+
+def _error(expect: Reader) -> None:
+    error = expect.mapping("error")
+    if error is not None:
+        for key in ("kind", "code", "message", "node"):
+            error.take(key)
+        error.finish()
+
+
+def _of_nodes(expect: Reader, names: Names) -> None:
+    for key in LISTS:
+        given = expect.take(key)
+        if given is not None and not isinstance(given, list):
+            expect.reading.wrong(expect.at(key), "a list of nodes", given)
+            continue
+        for at, name in enumerate(given or []):
+            _known_node(expect, expect.at(key, at), name, names, key=False)
+    for name in expect.entries("nodes", "a mapping from nodes to their states"):
+        _known_node(expect, expect.at("nodes", name), name, names, key=True)
+
+
+def _known_node(expect: Reader, path: Path, name: Json, names: Names, *, key: bool) -> None:
+    if isinstance(name, str) and static(name) in names.nodes:
+        return
+    help = choices_help(str(name), names.nodes)
+    expect.error("unknown-name", f"there is no node {quoted(name)}", path, key=key, help=help)
+
+
+def _calls(expect: Reader, names: Names) -> None:
+    for tool, wanted in expect.entries("calls", "a mapping from tools to how often they are called").items():
+        path = expect.at("calls", tool)
+        if tool not in names.tools:
+            help = choices_help(tool, names.tools)
+            expect.error("unknown-tool", f"there is no tool {quoted(tool)}", path, key=True, help=help)
+        number = isinstance(wanted, int) and not isinstance(wanted, bool) and wanted >= 0
+        if not number and not isinstance(wanted, list):
+            expect.reading.wrong(path, "a number of calls, or the list of their arguments", wanted)
+
+
+def _elapsed(expect: Reader) -> None:
+    """Unlike elsewhere a duration may be nothing: `0s`."""
+    given = expect.take("elapsed")
+    if given is None:
+        return
+    try:
+        length(given)
+    except BadDuration as problem:
+        expect.error("bad-duration", f"{problem}: {quoted(given)}", expect.at("elapsed"), help=problem.help)
+
+
+def length(duration: Json) -> int:
+    """A duration in milliseconds, nothing included."""
+    text = duration.strip() if isinstance(duration, str) else str(duration)
+    return 0 if re.fullmatch(r"0(ms|s|m|h|d)", text) else milliseconds(text)

@@ -1,0 +1,365 @@
+"""Runs cases on a stand: starts them, looks when one only waits, and then lets happen what is next in its time.
+
+Time in a case is virtual. While anything of it works, or is on its way between invocations, its time stands still; when
+all that is left is waiting, the next timer, decision, or message goes off, and the case's time is then. So `elapsed` is
+exact, and however slow the machine is, nothing happens in another order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from agentflow.admin import Row, text
+from agentflow.client import Refused, Started, path, request
+from agentflow.serve.stand import Stand
+from agentflow.testing.cases import Case, Decision, static
+from agentflow.testing.outcome import Outcome, of_answer
+
+HEADER = "agentflow-case"
+AT_ONCE = 16  # cases
+PATIENCE = 60.0  # seconds without any change, until a case is given up
+HOPELESS = 6  # tries by the engine, until what fails is taken to fail for ever
+COLUMNS = (
+    "id, status, invoked_by_id, target_service_name, target_service_key, target_handler_name, journal_size, "
+    "retry_count, last_failure, created_at"
+)
+_KINDS = (
+    "Command: Call",
+    "Command: OneWayCall",
+    "Command: Run",
+    "Command: Sleep",
+    "Notification: Call",
+    "Notification: Run",
+    "Notification: Sleep",
+)
+# Of a call that has been made its entry says whom; `invoked_id` is empty for entries of this version.
+_CALLEE = """split_part(split_part(entry_json, '"invocation_id":"', 2), '"', 1)"""
+
+
+@dataclass(eq=False)
+class Running:
+    """A case under way."""
+
+    id: str
+    case: Case
+    key: str
+    root: str = ""  # the run's invocation
+    began: float = 0.0
+    changed: float = 0.0  # real time of the last change
+    rows: list[Row] = field(default_factory=list)  # its live invocations
+    idle: bool = False  # looked at, and nothing was on its way; true if the next look sees no change
+    acted: dict[str, int] = field(default_factory=dict)  # by invocation: its journal's size before something was sent
+    gates: dict[str, int] = field(default_factory=dict)  # how often the node had been asked before, by gate
+    done: set[str] = field(default_factory=set)  # gates and messages that have been seen to
+    problems: list[tuple[tuple[str | int, ...], str]] = field(default_factory=list)
+    now: float = 0.0
+    answer: Any = None
+    stuck: str | None = None
+
+    @property
+    def service(self) -> str:
+        return self.case.program.name
+
+
+@dataclass(frozen=True)
+class Act:
+    """What happens next in a case: at `due`, by `rank` where several are due."""
+
+    due: float
+    rank: tuple[Any, ...]
+    do: Callable[[], None]
+    invocation: str | None = None  # that hears of it
+    timers: tuple[str, ...] = ()
+    sleepers: tuple[int, ...] = ()
+
+
+class Conductor:
+    """`run` returns what came of each case, in their order; `ended` is told of each when it has."""
+
+    def __init__(self, stand: Stand, cases: Sequence[tuple[str, Case]]) -> None:
+        self.stand = stand
+        self.waiting = [Running(id, case, case.key or id) for id, case in reversed(cases)]
+        self.running: list[Running] = []
+        self.gates: dict[str, dict[str, Any]] = {}  # by id, as their state told last
+
+    async def run(self, ended: Callable[[str, Outcome], None]) -> None:
+        while self.waiting or self.running:
+            await asyncio.to_thread(self._begin)
+            for one in await asyncio.to_thread(self._round):
+                self.running.remove(one)
+                ended(one.id, await asyncio.to_thread(self._outcome, one))
+            if (child := self.stand.ended()) is not None:
+                raise Refused(0, f"the {child} ended; see {self.stand.service_log}")
+            await asyncio.sleep(0.02)
+
+    # ------------------------------------------------------------ beginning and end
+
+    def _begin(self) -> None:
+        keys = {(one.service, one.key) for one in self.running}
+        for one in list(reversed(self.waiting)):
+            if len(self.running) >= AT_ONCE or (one.service, one.key) in keys:
+                continue
+            self.waiting.remove(one)
+            self.running.append(one)
+            keys.add((one.service, one.key))
+            one.began = one.changed = time.monotonic()
+            one.now = one.case.now
+            one.root = self._start(one).invocation
+
+    def _start(self, one: Running) -> Started:
+        segments = (one.service, "run", "send") if one.case.program.kind == "service" else None
+        target = path(*(segments or (one.service, one.key, "run", "send")))
+        answer: Any = self._post(one, target, one.case.input).checked()
+        return Started(str(answer["invocationId"]), one.key, False)
+
+    def _post(self, one: Running, target: str, body: Any) -> Any:
+        return request("POST", self.stand.ingress.url + target, body, {HEADER: one.id}, timeout=60)
+
+    def _outcome(self, one: Running) -> Outcome:
+        seen: Any = self.stand.conduct(do="outcome", case=one.id)
+        outcome = of_answer(one.answer, seen, one.service)
+        outcome.elapsed = round((one.now - one.case.now) * 1000)
+        outcome.stuck = one.stuck
+        outcome.problems = one.problems
+        outcome.decided = self._decided(one)
+        outcome.took = time.monotonic() - one.began
+        return outcome
+
+    # ------------------------------------------------------------ one look at all of them
+
+    def _round(self) -> list[Running]:
+        """Looks once; the cases that have ended."""
+        rows = self.stand.admin.query(f"select {COLUMNS} from sys_invocation")
+        by_id = {str(row["id"]): row for row in rows}
+        callees: dict[str, list[str]] = {}
+        for row in rows:
+            callees.setdefault(str(row.get("invoked_by_id")), []).append(str(row["id"]))
+        ended = []
+        still: list[Running] = []
+        for one in self.running:
+            root = by_id.get(one.root)
+            if root is None:
+                continue  # on its way
+            if root["status"] == "completed":
+                one.answer = self.stand.ingress.result(one.root, timeout=60)
+                ended.append(one)
+                continue
+            family = [by_id[id] for id in _family(one.root, callees)]
+            self._look(one, [row for row in family if row["status"] not in ("completed", "scheduled")], still)
+            if one.stuck is not None:
+                ended.append(one)
+        if still:
+            self._act(still, by_id)
+            ended += [one for one in still if one.stuck is not None]
+        return ended
+
+    def _look(self, one: Running, live: list[Row], still: list[Running]) -> None:
+        """Takes in what the engine says of a case; it joins `still` if it seems only to wait."""
+        if live != one.rows:
+            one.rows, one.idle, one.changed = live, False, time.monotonic()
+        elif time.monotonic() - one.changed > PATIENCE:
+            one.stuck = f"nothing has happened for {PATIENCE:.0f} s"
+        lost = next((row for row in live if row["status"] == "paused" or _hopeless(row)), None)
+        if lost is not None:
+            one.stuck = f"it is tried again without end: {_reason(lost)}"
+            return
+        for row in live:
+            if one.acted.get(str(row["id"]), -1) != row["journal_size"]:
+                one.acted.pop(str(row["id"]), None)
+        one.acted = {id: size for id, size in one.acted.items() if any(row["id"] == id for row in live)}
+        if live and not one.acted and all(row["status"] in ("suspended", "running") for row in live):
+            still.append(one)
+
+    def _act(self, still: list[Running], by_id: Mapping[str, Row]) -> None:
+        told: Any = self.stand.conduct(do="told", cases=[one.id for one in still])
+        journals = self._journals(row["id"] for one in still for row in one.rows)
+        for one in still:
+            at_rest = _parked(one, told[one.id], journals) and not _on_its_way(one, journals, by_id)
+            if at_rest and one.idle:
+                one.idle = False
+                self._next(one, told[one.id])
+            else:
+                one.idle = at_rest
+
+    def _journals(self, ids: Iterable[Any]) -> dict[str, list[Row]]:
+        wanted = ", ".join(text(str(id)) for id in ids)
+        kinds = ", ".join(text(kind) for kind in _KINDS)
+        rows = self.stand.admin.query(
+            f"select id, entry_type, {_CALLEE} as callee from sys_journal "
+            f"where id in ({wanted}) and entry_type in ({kinds})"
+        )
+        found: dict[str, list[Row]] = {}
+        for row in rows:
+            found.setdefault(str(row["id"]), []).append(row)
+        return found
+
+    # ------------------------------------------------------------ what is next
+
+    def _next(self, one: Running, told: Mapping[str, Any]) -> None:
+        act = min(self._acts(one, told), key=lambda act: (act.due, act.rank), default=None)
+        if act is None:
+            one.stuck = self._why_stuck(one)
+            return
+        one.now = max(one.now, act.due)
+        one.changed = time.monotonic()
+        row = next((row for row in one.rows if row["id"] == act.invocation), None)
+        if row is not None and not act.sleepers:
+            size = row["journal_size"]
+            one.acted[str(act.invocation)] = size if isinstance(size, int) else 0
+        self.stand.conduct(do="advance", case=one.id, now=one.now, timers=list(act.timers), sleepers=list(act.sleepers))
+        act.do()
+
+    def _acts(self, one: Running, told: Mapping[str, Any]) -> Iterator[Act]:
+        live = {str(row["id"]): row for row in one.rows}
+        for name, due, invocation, number in told["timers"]:
+            if invocation in live:
+                rank = (0, str(live[invocation]["created_at"]), number)
+                yield Act(due, rank, partial(self._resolve, name), invocation, timers=(name,))
+        for number, due, _, _ in told["sleepers"]:
+            yield Act(due, (1, "", number), lambda: None, sleepers=(number,))
+        yield from self._decisions(one)
+        start = one.case.now
+        for number, event in enumerate(one.case.events):
+            if f"event {number}" not in one.done:
+                yield Act(
+                    start + event.after / 1000,
+                    (3, "", number),
+                    partial(self._send, one, event, number),
+                )
+        if one.case.cancel is not None and "cancel" not in one.done:
+            yield Act(start + one.case.cancel / 1000, (4, "", 0), partial(self._cancel, one), one.root)
+
+    def _resolve(self, timer: str) -> None:
+        request("POST", self.stand.ingress.url + path("restate", "awakeables", timer, "resolve"), timeout=60).checked()
+
+    def _cancel(self, one: Running) -> None:
+        one.done.add("cancel")
+        self.stand.admin.cancel(one.root)
+
+    def _send(self, one: Running, event: Any, number: int) -> None:
+        one.done.add(f"event {number}")
+        answer = self._post(one, path(one.service, one.key, "event"), {"name": event.name, "data": event.data})
+        if answer.status >= 300:
+            one.problems.append((event.path, f"the event was refused: {answer.refusal().message}"))
+
+    # ------------------------------------------------------------ people
+
+    def _decisions(self, one: Running) -> Iterator[Act]:
+        asking = {str(row["id"]): row for row in one.rows if str(row["target_service_name"]).endswith(".approvals")}
+        if not asking:
+            return
+        for gate, row in self._open_gates(one, list(asking.values())):
+            decision = self._decision(one, gate)
+            if decision is None or decision.verb == "silence" or gate["id"] in one.done:
+                continue
+            due = datetime.fromisoformat(gate["opened"]).timestamp() + decision.after / 1000
+            rank = (2, str(row["created_at"]), 0)
+            yield Act(due, rank, partial(self._decide, one, gate, decision), str(row["id"]))
+
+    def _open_gates(self, one: Running, asking: list[Row]) -> list[tuple[dict[str, Any], Row]]:
+        keys = ", ".join(text(str(row["target_service_key"])) for row in asking)
+        states = self.stand.admin.query(
+            f"select service_name, service_key, value_utf8 from state where key = 'gate' and service_key in ({keys})"
+        )
+        rows = {(row["target_service_name"], row["target_service_key"]): row for row in asking}
+        found = []
+        for state in states:
+            row = rows.get((state["service_name"], state["service_key"]))
+            gate = json.loads(str(state["value_utf8"]))
+            if row is not None and gate.get("state") == "open":
+                found.append((gate, row))
+        return sorted(found, key=lambda pair: str(pair[1]["created_at"]))
+
+    def _decided(self, one: Running) -> list[tuple[str, str, str]]:
+        """How the case's approvals ended."""
+        run = f"{one.root.removeprefix('inv_')}."
+        states = self.stand.admin.query("select value_utf8 from state where key = 'gate'")
+        gates = [json.loads(str(state["value_utf8"])) for state in states]
+        return [(gate["graph"], gate["node"], gate["state"]) for gate in gates if str(gate["run"]).startswith(run)]
+
+    def _decision(self, one: Running, gate: Mapping[str, Any]) -> Decision | None:
+        """What the case says of a gate: by its node, with or without the index; a list where it is asked again."""
+        node, decisions = str(gate["node"]), one.case.decisions
+        names = [name for name in (node, static(node)) if name in decisions]
+        names += [name for name in (f"{gate['graph']}/{node}", f"{gate['graph']}/{static(node)}") if name in decisions]
+        if not names:
+            return None
+        said = decisions[names[0]]
+        if isinstance(said, Decision):
+            return said
+        if gate["id"] not in one.gates:
+            one.gates[gate["id"]] = sum(static(id) == static(gate["id"]) for id in one.gates)
+        number = one.gates[gate["id"]]
+        return said[number] if number < len(said) else None
+
+    def _decide(self, one: Running, gate: Mapping[str, Any], decision: Decision) -> None:
+        one.done.add(gate["id"])
+        service = f"{gate['graph']}.approvals"
+        by = decision.by or (gate["approvers"] or ["somebody"])[0]
+        body = {"decision": "reject" if decision.verb == "reject" else "approve", "by": by}
+        body |= {"comment": decision.comment, "form": decision.form}
+        answer = self._post(one, path(service, gate["id"].removeprefix(f"{gate['graph']}/"), "decide"), body)
+        if answer.status >= 300:
+            one.acted.clear()
+            one.problems.append((decision.path, f"{gate['node']} refused it: {answer.refusal().message}"))
+
+    def _why_stuck(self, one: Running) -> str:
+        asking = [row for row in one.rows if str(row["target_service_name"]).endswith(".approvals")]
+        nodes = [gate["node"] for gate, _ in self._open_gates(one, asking)] if asking else []
+        if nodes:
+            names = " and ".join(str(node) for node in nodes)
+            return f"it waits for {names} without end: say what people do under approvals, or what time they have"
+        return "it waits for something that the case does not bring about"
+
+
+def _family(root: str, callees: Mapping[str, list[str]]) -> Iterator[str]:
+    rest = [root]
+    while rest:
+        id = rest.pop()
+        yield id
+        rest += callees.get(id, ())
+
+
+def _hopeless(row: Row) -> bool:
+    tries = row.get("retry_count")
+    return row["status"] == "backing-off" and isinstance(tries, int) and tries >= HOPELESS
+
+
+def _reason(row: Row) -> str:
+    failure = str(row.get("last_failure") or "it does not say why")
+    return failure.strip().splitlines()[0][:300]
+
+
+def _parked(one: Running, told: Mapping[str, Any], journals: Mapping[str, list[Row]]) -> bool:
+    """Whether what the engine takes to be running are steps that wait for their time, and nothing but such."""
+    asleep = Counter(invocation for _, _, invocation, works in told["sleepers"] if not works)
+    for row in one.rows:
+        if row["status"] == "suspended":
+            continue
+        kinds = Counter(str(entry["entry_type"]) for entry in journals.get(str(row["id"]), []))
+        if not asleep[str(row["id"])] or kinds["Command: Run"] - kinds["Notification: Run"] != asleep[str(row["id"])]:
+            return False
+    return True
+
+
+def _on_its_way(one: Running, journals: Mapping[str, list[Row]], by_id: Mapping[str, Row]) -> bool:
+    """Whether an invocation waits for a call that has ended, for one that has not begun, or for a real timer."""
+    for row in one.rows:
+        entries = journals.get(str(row["id"]), [])
+        kinds = Counter(str(entry["entry_type"]) for entry in entries)
+        called = [by_id.get(str(entry["callee"])) for entry in entries if entry["entry_type"] == "Command: Call"]
+        over = sum(callee is None or callee["status"] == "completed" for callee in called)
+        sent = [str(entry["callee"]) for entry in entries if entry["entry_type"] == "Command: OneWayCall"]
+        if over != kinds["Notification: Call"] or kinds["Command: Sleep"] != kinds["Notification: Sleep"]:
+            return True
+        if any(id not in by_id for id in sent):
+            return True
+    return False

@@ -1,0 +1,133 @@
+"""From files to outcomes: reads the tests, compiles their graphs, and has the cases conducted on a stand."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agentflow import ir
+from agentflow.codegen.invocations import walk
+from agentflow.diagnostics import Diagnostic
+from agentflow.driver import build, compile
+from agentflow.project import find_graph, project_root
+from agentflow.serve import binary
+from agentflow.serve.revisions import Revision, Store
+from agentflow.serve.stand import Stand
+from agentflow.testing.cases import SUFFIX, Case, files_of, graph_of, read_cases
+from agentflow.testing.conduct import Conductor
+from agentflow.testing.outcome import Outcome
+from agentflow.types import Json
+
+
+@dataclass
+class Suite:
+    """What is to be tested: the cases, in the order of their files, and what is wrong with any of it."""
+
+    cases: list[Case] = field(default_factory=list)
+    programs: dict[Path, ir.Program] = field(default_factory=dict)  # of every graph that is served, by file
+    problems: list[Diagnostic] = field(default_factory=list)
+    texts: dict[str, str] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)  # what was asked for and has no tests
+
+
+def collect(arguments: Sequence[str], keyword: str | None = None) -> Suite:
+    """The cases that GRAPH and FILE arguments mean; all of `graphs/` without any. `keyword`: of those, the named."""
+    suite = Suite()
+    for file in _files(arguments, suite):
+        graph = graph_of(file)
+        programs = _programs(graph, suite)
+        if not programs:
+            continue
+        cases, problems, source = read_cases(file, graph, programs)
+        suite.problems += problems
+        if source is not None:
+            suite.texts |= source.files()
+        suite.cases += [case for case in cases if keyword is None or keyword in case.title]
+    return suite
+
+
+def _files(arguments: Sequence[str], suite: Suite) -> list[Path]:
+    found: list[Path] = []
+    for argument in arguments:
+        path = Path(argument)
+        files = [path] if argument.endswith(SUFFIX) else files_of(find_graph(argument))
+        if not files:
+            graph = find_graph(argument)
+            suite.missing.append(f"there is no {graph.with_name(graph.stem + SUFFIX).as_posix()}")
+        found += files
+    if not arguments:
+        found = sorted(Path("graphs").glob(f"*{SUFFIX}"))
+        if not found:
+            suite.missing.append(f"there is no graphs/*{SUFFIX} here")
+    return list(dict.fromkeys(found))
+
+
+def _programs(graph: Path, suite: Suite) -> list[ir.Program]:
+    """The program of a graph, and of those that it calls, directly or not; none if one of them is wrong."""
+    found: dict[Path, ir.Program] = {}
+    rest = [graph]
+    while rest:
+        path = rest.pop(0)
+        if path in found:
+            continue
+        program = suite.programs.get(path)
+        if program is None:
+            result = compile(path)
+            if result.source is not None:
+                suite.texts |= result.source.files()
+            if result.program is None:
+                suite.problems += [d for d in result.diagnostics if d not in suite.problems]
+                return []
+            program = suite.programs[path] = result.program
+        found[path] = program
+        rest += [path.with_name(f"{name}.yaml") for name in called(program)]
+    return list(found.values())
+
+
+def called(program: ir.Program) -> list[str]:
+    """The names of the graphs that a graph calls, by a node or a tool."""
+    ops = [node.op for node in walk(program.body.nodes)] + [tool.does for tool in program.tools]
+    return [name for op in ops if isinstance(name := getattr(op, "graph", None), str)]
+
+
+def run(suite: Suite, ended: Callable[[Case, Outcome], None], say: Callable[[str], None]) -> None:
+    """Runs the cases, side by side; `ended` hears of each. Raises ServeError where they cannot be run."""
+    server = binary.find(say)
+    for root in dict.fromkeys(project_root(case.graph) for case in suite.cases):
+        cases = {f"case-{number}": case for number, case in enumerate(suite.cases, 1)}
+        mine = {id: case for id, case in cases.items() if project_root(case.graph) == root}
+        graphs = {path: program for path, program in suite.programs.items() if project_root(path) == root}
+        with tempfile.TemporaryDirectory(prefix="agentflow-test-", ignore_cleanup_errors=True) as folder:
+            asyncio.run(_rehearse(Path(folder), server, graphs, mine, ended))
+
+
+async def _rehearse(
+    folder: Path,
+    server: Path,
+    graphs: Iterable[Path],
+    cases: dict[str, Case],
+    ended: Callable[[Case, Outcome], None],
+) -> None:
+    revisions = [_revision(path, folder) for path in graphs]
+    orders: list[dict[str, Json]] = [
+        {
+            "id": id,
+            "file": str(case.source.path.absolute()),
+            "shown": case.source.name,
+            "name": case.name,
+            "graph": case.program.name,
+            "now": case.now,
+        }
+        for id, case in cases.items()
+    ]
+    async with Stand(folder, server, revisions, orders) as stand:
+        await Conductor(stand, list(cases.items())).run(lambda id, outcome: ended(cases[id], outcome))
+
+
+def _revision(path: Path, folder: Path) -> Revision:
+    built = build(path, folder / "build")
+    replies = path.with_name(f"{path.stem}.replies.yaml")
+    return Store(folder).add(built.module_path, built.manifest_path, project_root(path), replies)

@@ -1,0 +1,183 @@
+"""`agentflow test`: the examples' cases pass, and a case that should fail does, saying where and why."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`agentflow test` in a folder; what it prints on both streams."""
+    return subprocess.run(
+        [sys.executable, "-m", "agentflow", "test", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+    )
+
+
+def test_the_cases_of_the_examples_pass() -> None:
+    done = run(ROOT, "--coverage")
+    assert done.returncode == 0, done.stdout
+    tested = {line.split()[1].rstrip(":") for line in done.stdout.splitlines() if line.startswith("passed")}
+    assert tested == {path.name.partition(".")[0] for path in (ROOT / "graphs").glob("*.test.yaml")}
+
+
+GRAPH = """agentflow: 1
+graph: desk
+input: {name: string, amount: {type: number, default: 5, optional: true}}
+models: {default: gemini-2.5-flash}
+tools:
+  look: {python: "tools.desk:look", effect: read}
+  act: {python: "tools.desk:act", compensate: {tool: undo, with: {id: "{{ result.id }}"}}}
+  undo: {python: "tools.desk:undo"}
+agents:
+  clerk: {instruction: You help., tools: [look, act]}
+nodes:
+  greet: {agent: clerk, prompt: "{{ input.name }}"}
+  gate:
+    approval: "May I?"
+    when: input.amount > 10
+    approvers: [ann, bob]
+    timeout: 2h
+    on_timeout: reject
+    form: {limit: number}
+  open_end: {approval: "Really?", approvers: [ann], when: input.amount > 100, needs: [gate]}
+  done: {tool: act, with: {name: "{{ input.name }}"}, needs: [open_end], retry: {attempts: 3}}
+output: {greeting: "{{ greet }}", id: "{{ done.id }}", limit: "{{ gate.form.limit | default(none) }}"}
+"""
+TOOLS = '''
+def look(name: str) -> str:
+    """Looks."""
+    return f"seen {name}"
+
+def act(name: str) -> dict:
+    """Acts."""
+    raise AssertionError("the tool itself was called")
+
+def undo(id: str) -> None:
+    """Undoes."""
+    raise AssertionError("the tool itself was called")
+'''
+REPLIES = """
+clerk:
+  - if: "'look' in prompt"
+    call: {tool: look, with: {name: x}}
+  - if: "'wrong' in prompt"
+    call: {tool: act, with: {nam: x}}
+  - say: hello
+"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("project")
+    for name in ("graphs", "tools"):
+        (folder / name).mkdir()
+    (folder / "graphs" / "desk.yaml").write_text(GRAPH)
+    (folder / "graphs" / "desk.replies.yaml").write_text(REPLIES)
+    (folder / "tools" / "__init__.py").touch()
+    (folder / "tools" / "desk.py").write_text(TOOLS)
+    return folder
+
+
+def written(project: Path, text: str) -> Path:
+    file = project / "graphs" / "desk.test.yaml"
+    file.write_text(text)
+    return file
+
+
+FAILING = """cases:
+  right:
+    input: {name: Ada}
+    tools: {act: {return: {id: "a-{{ args.name }}"}}}
+    expect: {state: succeeded, output: {id: a-Ada, greeting: hello}, skipped: [gate, open_end], elapsed: 0s}
+  wrong_state:
+    input: {name: Ada}
+    tools: {act: {fail: no}}
+    expect: {state: succeeded}
+  wrong_output:
+    input: {name: Ada}
+    tools: {act: {return: {id: a}}}
+    expect: {output: {id: b, greeting: {contains: bye}}}
+  not_stubbed:
+    input: {name: Ada}
+    expect: {state: succeeded}
+  nobody_is_there:
+    input: {name: Ada, amount: 200}
+    approvals: {gate: {approve: {form: {limit: 3}}}}
+    expect: {state: succeeded}
+  a_form_that_does_not_fit:
+    input: {name: Ada, amount: 20}
+    tools: {act: {return: {id: a}}}
+    approvals: {gate: {approve: {form: {limit: much}}}}
+    expect: {state: rejected, elapsed: 2h}
+  too_often:
+    input: {name: Ada}
+    tools: {act: [{raise: broken, times: 1}, {return: {id: a}}]}
+    expect: {calls: {act: 0}, elapsed: 1s}
+  not_skipped:
+    input: {name: Ada, amount: 20}
+    tools: {act: {return: {id: a}}}
+    approvals: {gate: {approve: {by: bob, form: {limit: 3}, after: 1h30m}}}
+    expect: {skipped: [gate], output: {limit: 3}, elapsed: 1h30m}
+  it_waits_for_a_person:
+    input: {name: Ada, amount: 200}
+    approvals: {gate: {approve: {form: {limit: 3}, after: 1h}}}
+    expect: {state: waiting, waiting: [open_end]}
+  the_model_is_told_of_wrong_arguments:
+    input: {name: wrong}
+    tools: {act: {return: {id: a}}}
+    expect: {state: succeeded, calls: {act: 1}, spent: {model_calls: 2}}
+  a_tool_that_reads_is_itself:
+    input: {name: look}
+    tools: {act: {return: {id: a}}}
+    expect: {state: succeeded, calls: {look: [{name: x}]}}
+"""
+
+
+def test_each_kind_of_failure_is_told_at_its_line(project: Path) -> None:
+    file = written(project, FAILING)
+    done = run(project, "desk", "--junit", "results.xml", "--coverage")
+    assert done.returncode == 1, done.stdout
+    lines = FAILING.splitlines()
+
+    def told(case: str, expected: str, at: str) -> None:
+        """`case` fails with a note at the line, of its own, that holds `at`."""
+        begins = lines.index(f"  {case}:")
+        number = next(n for n, line in enumerate(lines, 1) if n > begins and at in line)
+        assert f"FAILED  desk: {case}" in done.stdout
+        assert f"--> graphs/desk.test.yaml:{number}:" in done.stdout, done.stdout
+        assert expected in done.stdout, done.stdout
+
+    told("wrong_state", 'expected "succeeded", got "failed"', "expect:")
+    assert "help: the run ended failed (500): done: no" in done.stdout
+    told("wrong_output", 'expected "b", got "a"', "expect:")
+    assert 'expected a text with "bye" in it, got "hello"' in done.stdout
+    told("not_stubbed", "act is not part of this case", "expect:")
+    told("nobody_is_there", "it waits for open_end without end", "expect:")
+    told("a_form_that_does_not_fit", "gate refused it: the form does not fit: at $.limit", "approvals:")
+    told("too_often", "expected 0, got 1", "expect:")
+    assert "expected 1s, got 500ms" in done.stdout
+    told("not_skipped", 'expected ["gate"], got ["open_end"]', "expect:")
+    right = {"right", "it_waits_for_a_person", "the_model_is_told_of_wrong_arguments", "a_tool_that_reads_is_itself"}
+    assert {line.split()[-1] for line in done.stdout.splitlines() if line.startswith("passed ")} == right
+    assert "4 passed, 7 failed in " in done.stdout
+    suite = ElementTree.parse(project / "results.xml").getroot()[0]
+    assert (suite.get("name"), suite.get("tests"), suite.get("failures")) == ("desk", "11", "7")
+    failed = {case.get("name"): case for case in suite if case.find("failure") is not None}
+    assert failed["wrong_state"].get("line") == str(lines.index("  wrong_state:") + 1)
+    failure = failed["wrong_state"].find("failure")
+    assert failure is not None and 'expected "succeeded", got "failed"' in (failure.text or "")
+    assert "coverage of desk: " in done.stdout and "gate      never rejected" in done.stdout
+    assert file.is_file()
