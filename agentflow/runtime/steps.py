@@ -27,7 +27,7 @@ from restate.server_context import restate_context_is_replaying
 
 from agentflow import ToolError
 from agentflow.runtime import clock, rehearsal
-from agentflow.runtime.errors import ModelUnavailable, NodeError
+from agentflow.runtime.errors import ModelUnavailable, NodeError, ToolUnavailable
 from agentflow.runtime.graph import MODEL_RETRY, Retry, Tool, milliseconds
 from agentflow.runtime.operations import Operation
 from agentflow.runtime.schema import Mismatch, bind
@@ -86,7 +86,8 @@ class _Cut(Exception):
 def describe(error: BaseException) -> str:
     """One line for people: what an exception says, and its class where that adds something."""
     text = str(error).strip() or type(error).__name__
-    return mask(text if isinstance(error, (ToolError, TerminalError)) else f"{type(error).__name__}: {text}")
+    plain = isinstance(error, (ToolError, TerminalError, ToolUnavailable))
+    return mask(text if plain else f"{type(error).__name__}: {text}")
 
 
 def to_json(value: object) -> Json:
@@ -246,6 +247,7 @@ async def tool_step(tool: Tool, args: Mapping[str, Json], key: str, retry: Retry
     bounded = retry is not None and (retry.attempts is not None or retry.within is not None)
     began = clock.monotonic()
     tries = 0
+    unknown = False  # whether one of the tries may have taken effect, though it failed
     last: Exception | None = None
     if stop.ended.is_set():
         return failure("cancelled", f"{tool.name} was not tried", code=499, unknown=stop.may_have_run)
@@ -256,24 +258,36 @@ async def tool_step(tool: Tool, args: Mapping[str, Json], key: str, retry: Retry
         except _Cut:
             return failure("timeout", f"{tool.name} was cut off", code=504, unknown=True, tries=tries)
         except ToolError as error:
-            return failure("tool", error, told=True, tries=tries)
+            return failure("tool", error, told=True, unknown=unknown, tries=tries)
         except TerminalError as error:
-            return failure("tool", error, code=error.status_code, tries=tries)
+            return failure("tool", error, code=error.status_code, unknown=unknown, tries=tries)
         except NodeError as error:
-            return failure(error.kind, error.message, code=error.code, tries=tries)
+            unknown = unknown or error.unknown
+            about = {"code": error.code, "told": error.told, "unknown": unknown}
+            return failure(error.kind, mask(error.message), **about, tries=tries)
         except Exception as error:
             last = error
         kind = "timeout" if isinstance(last, TimeoutError) else "tool"
-        unknown = isinstance(last, (TimeoutError, ConnectionError))
+        unknown = unknown or _unknown(last)
         spent_all = policy.attempts is not None and tries >= policy.attempts
         late = policy.within is not None and (clock.monotonic() - began) * 1000 >= milliseconds(policy.within)
         if stop.ended.is_set() or (bounded and (spent_all or late)):
             note = f"{tool.name} failed after {tries} {'try' if tries == 1 else 'tries'}: {describe(last)}"
-            return failure(kind, note, code=504 if kind == "timeout" else 500, unknown=unknown, tries=tries)
+            return failure(kind, note, code=_code(last), unknown=unknown, tries=tries)
         if not bounded and spent_all:
             raise StepUnavailable(f"{tool.name}: {describe(last)}") from None
         after = getattr(last, "retry_after", None)
         await _pause(after if isinstance(after, (int, float)) else policy.pause(tries), stop)
+
+
+def _unknown(error: Exception) -> bool:
+    return error.unknown if isinstance(error, ToolUnavailable) else isinstance(error, (TimeoutError, ConnectionError))
+
+
+def _code(error: Exception) -> int:
+    if isinstance(error, ToolUnavailable):
+        return error.code
+    return 504 if isinstance(error, TimeoutError) else 500
 
 
 async def model_step(call: Callable[[int], Awaitable[dict[str, Any]]], retry: Retry, stop: Stop) -> Outcome:

@@ -1,0 +1,65 @@
+"""The arguments of an operation: of a type that the graph declares, or of any kind, as the server sees fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from agentflow.runtime.schema import Mismatch, Shape, shape_of
+from agentflow.types import Json
+
+
+class Arguments:
+    """Of an object type; see `operations.Parameters`. `hint` None: no arguments at all."""
+
+    def __init__(self, hint: Any, description: str) -> None:
+        self._hint = hint
+        self.description = description
+
+    @cached_property
+    def _shape(self) -> Shape:
+        return shape_of(self._hint)
+
+    @property
+    def json_schema(self) -> dict[str, Json]:
+        return {"type": "object", "properties": {}} if self._hint is None else self._shape.json_schema
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        properties = self.json_schema.get("properties")
+        return tuple(properties) if isinstance(properties, dict) else ()
+
+    def check(self, args: Mapping[str, Json]) -> dict[str, Json]:
+        """What was given, with the defaults of what was not. Raises Mismatch."""
+        if self._hint is None:
+            if args:
+                raise Mismatch([f"at $.{name}: there is no such field" for name in args])
+            return {}
+        whole = self._whole(args)
+        return {name: value for name, value in whole.items() if value is not None or name in args}
+
+    def _whole(self, args: Mapping[str, Json]) -> dict[str, Json]:
+        try:
+            whole = self._shape.check(dict(args))
+        except Mismatch:
+            given = {name: value for name, value in args.items() if value is not None}
+            if len(given) == len(args):
+                raise
+            return self._whole(given)  # null for an argument that takes none: its default
+        assert isinstance(whole, dict)
+        return whole
+
+    def scope(self, args: Mapping[str, Json], key: str) -> dict[str, Json]:
+        """What the operation's own texts see; what was not given is null."""
+        return {"args": {**dict.fromkeys(self.names), **args}, "idempotency_key": key, "__outcomes__": {}}
+
+
+class AnyArguments:
+    """Of an operation whose arguments are known only to who carries it out."""
+
+    description = ""
+    json_schema: dict[str, Json] = {"type": "object", "properties": {}, "additionalProperties": True}
+
+    def check(self, args: Mapping[str, Json]) -> dict[str, Json]:
+        return dict(args)
