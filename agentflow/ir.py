@@ -96,7 +96,99 @@ class Python:
     takes_key: bool  # takes `idempotency_key`
 
 
-Does = Python
+@dataclass(frozen=True)
+class Secret:
+    """A variable of the environment, read when it is used and never kept."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Http:
+    """One HTTP request, written out in the graph. Header values and the body are templates over the arguments."""
+
+    method: str
+    url: str  # with {names} of arguments after its host
+    args: Type | None  # an object; None: it takes none
+    headers: tuple[tuple[str, Json | Secret], ...]
+    body: Value | None  # None: made of the arguments
+    returns: Type | None
+    hosts: tuple[str, ...]  # those that the project allows though they are not of the open internet
+
+
+@dataclass(frozen=True)
+class Api:
+    """What the operations of one OpenAPI specification share; `name` is the tool set's."""
+
+    name: str
+    base_url: str | Secret
+    headers: tuple[tuple[str, Json | Secret], ...]
+    hosts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ApiOperation:
+    """One operation of a specification. The arguments that no place names are the fields of the body."""
+
+    api: Api
+    method: str
+    path: str
+    args: Type | None
+    query: tuple[str, ...]
+    header: tuple[str, ...]
+    cookie: tuple[str, ...]
+    joined: tuple[str, ...]  # arguments whose lists are one value, with commas
+    body: str | None  # the argument that is the whole body
+    media: Literal["json", "form", "text"]
+    returns: Type | None
+
+
+@dataclass(frozen=True)
+class McpServer:
+    """An MCP server: a command that is started for each call, or an address; `name` is the tool set's."""
+
+    name: str
+    command: tuple[str, ...]
+    env: tuple[tuple[str, str | Secret], ...]
+    url: str | Secret | None
+    headers: tuple[tuple[str, str | Secret], ...]
+    allow: tuple[str, ...]
+    hosts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class McpTool:
+    server: McpServer
+    tool: str
+
+
+@dataclass(frozen=True)
+class Command:
+    """A program and its arguments, each a template of one."""
+
+    words: tuple[str, ...]
+    args: Type | None
+    env: tuple[tuple[str, str | Secret], ...]
+    returns: Type | None  # None: text
+
+
+Does = Python | Http | ApiOperation | McpTool | Command
+
+
+def secrets(does: Does) -> tuple[str, ...]:
+    """The variables of the environment that a tool reads when it is called, each once."""
+    match does:
+        case Http():
+            given: list[object] = [value for _, value in does.headers]
+        case ApiOperation(api=api):
+            given = [api.base_url, *(value for _, value in api.headers)]
+        case McpTool(server=server):
+            given = [server.url, *(value for _, value in (*server.env, *server.headers))]
+        case Command():
+            given = [value for _, value in does.env]
+        case _:
+            given = []
+    return tuple(dict.fromkeys(value.name for value in given if isinstance(value, Secret)))
 
 
 @dataclass(frozen=True)
@@ -118,6 +210,8 @@ class Tool:
         match self.does:
             case Python():
                 return not self.does.keeps_own_journal
+            case Http() | ApiOperation() | McpTool() | Command():
+                return True
 
 
 @dataclass(frozen=True)

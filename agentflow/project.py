@@ -25,13 +25,22 @@ def project_root(graph: Path) -> Path:
     return folder
 
 
-@functools.lru_cache(maxsize=16)
 def allowed_modules(root: Path) -> tuple[str, ...]:
     """Packages whose functions may be tools: `tools`, and `modules` of `[tool.agentflow]` in `pyproject.toml`."""
+    return ("tools", *_settings(root, "modules"))
+
+
+def allowed_hosts(root: Path) -> tuple[str, ...]:
+    """Hosts that tools may ask though they are not of the open internet: `hosts` of `[tool.agentflow]`."""
+    return _settings(root, "hosts")
+
+
+@functools.lru_cache(maxsize=32)
+def _settings(root: Path, key: str) -> tuple[str, ...]:
     try:
         settings = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return ("tools",)
+        return ()
     section = settings.get("tool", {}).get("agentflow", {})
-    modules = section.get("modules", []) if isinstance(section, dict) else []
-    return ("tools", *(m for m in modules if isinstance(m, str))) if isinstance(modules, list) else ("tools",)
+    values = section.get(key, []) if isinstance(section, dict) else []
+    return tuple(value for value in values if isinstance(value, str)) if isinstance(values, list) else ()

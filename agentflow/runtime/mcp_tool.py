@@ -79,21 +79,20 @@ class Server:
         from mcp import Client, StdioServerParameters, stdio_client
         from mcp.client.streamable_http import streamable_http_client
 
-        async with contextlib.AsyncExitStack() as stack:
-            said = stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace"))
+        with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
             try:
-                if self.url is not None:
-                    url = resolved(self.url, "its address")
-                    http = await stack.enter_async_context(network.client(self.hosts))
-                    for name, value in self.headers.items():
-                        http.headers[name] = requests.header(resolved(value, f"the header {name}"), name)
-                    transport = streamable_http_client(url, http_client=http)
-                else:
-                    program, *words = self.command
-                    started = StdioServerParameters(command=program, args=words, env=environment(self.env))
-                    transport = stdio_client(started, errlog=said)
-                async with Client(transport, cache=None) as client:
-                    yield client
+                async with contextlib.AsyncExitStack() as stack:
+                    if self.url is not None:
+                        url = resolved(self.url, "its address")
+                        http = await stack.enter_async_context(network.client(self.hosts))
+                        for name, value in self.headers.items():
+                            http.headers[name] = requests.header(resolved(value, f"the header {name}"), name)
+                        transport = streamable_http_client(url, http_client=http)
+                    else:
+                        program, *words = self.command
+                        started = StdioServerParameters(command=program, args=words, env=environment(self.env))
+                        transport = stdio_client(started, errlog=said)
+                    yield await stack.enter_async_context(Client(transport, cache=None))
             except Exception as error:
                 raise _mapped(error, self._name(), _tail(said), sending.sent) from None
 

@@ -90,7 +90,7 @@ async def exchange(request: Request, hosts: Collection[str], returns: Any = None
 
 
 async def _exchange(client: httpx2.AsyncClient, request: Request, where: str, returns: Any) -> Json:
-    headers = {name: value.encode() for name, value in request.headers.items()}
+    headers = {name.encode(): value.encode() for name, value in request.headers.items()}
     params = httpx2.QueryParams(list(request.query)) if request.query else None
     method, content = request.method, request.content
     url = httpx2.URL(request.url)

@@ -263,8 +263,8 @@ async def tool_step(tool: Tool, args: Mapping[str, Json], key: str, retry: Retry
             return failure("tool", error, code=error.status_code, unknown=unknown, tries=tries)
         except NodeError as error:
             unknown = unknown or error.unknown
-            about = {"code": error.code, "told": error.told, "unknown": unknown}
-            return failure(error.kind, mask(error.message), **about, tries=tries)
+            told, text = error.told, mask(error.message)
+            return failure(error.kind, text, code=error.code, told=told, unknown=unknown, tries=tries)
         except Exception as error:
             last = error
         kind = "timeout" if isinstance(last, TimeoutError) else "tool"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
-from agentflow.diagnostics import Diagnostic
+from agentflow.diagnostics import Diagnostic, quoted
 from agentflow.spec.model import Body, GraphSpec, ToolSpec
 from agentflow.tools.signature import Signature
 
@@ -24,6 +25,7 @@ class ToolKind(ABC, Generic[B]):
     key: ClassVar[str]  # that says that a tool is of this kind
     keys: ClassVar[tuple[str, ...]] = ()  # beside it and the common keys
     elsewhere: ClassVar[dict[str, str]] = {}  # keys of other kinds, with what is done here instead
+    timeout: ClassVar[int | None] = None  # ms for one try, where the author says nothing
     model: type[B]
 
     def body(self, tool: ToolSpec) -> B:
@@ -52,3 +54,36 @@ class ToolKind(ABC, Generic[B]):
 
     @abstractmethod
     def lower(self, tool: ToolSpec) -> ir.Does: ...
+
+
+@dataclass(frozen=True)
+class Member:
+    """One tool of a set: `getCustomer` of `crm`."""
+
+    name: str
+    body: Body
+    signature: Signature
+    description: str | None = None
+
+
+class ToolSetKind(ToolKind[B]):
+    """A kind whose entry is several tools: each is a tool of its own, called `set.member`."""
+
+    members: ClassVar[str]  # the key that lists them
+
+    @abstractmethod
+    def read_all(self, reader: Reader, name: str) -> list[Member] | None:
+        """Reads the key and its companions. None: nothing can be made of it."""
+
+    def read(self, reader: Reader) -> tuple[B, Signature | None] | None:
+        raise NotImplementedError(self.key)
+
+    def names(self, reader: Reader) -> tuple[str, ...]:
+        """The members that the author lists, at least one."""
+        if not reader.require(self.members, "a tool set says which of its tools there are"):
+            return ()
+        found = reader.names(self.members)
+        if not found and reader.data.get(self.members) == []:
+            message = f"{quoted(self.members)} is empty, so that nothing can be called"
+            reader.error("empty-block", message, reader.at(self.members), key=True)
+        return found
