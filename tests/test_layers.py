@@ -28,6 +28,7 @@ SHARED = {
     "agentflow.source",
     "agentflow.syntax",
     "agentflow.timetable",
+    "agentflow.toolnames",
     "agentflow.types",
     "agentflow.values",
     "agentflow.yamltree",

@@ -43,13 +43,13 @@ def check(analysis: Analysis, typed: Typed) -> Iterator[Diagnostic]:
 def _agents(analysis: Analysis, dangerous: set[str]) -> Iterator[Diagnostic]:
     source = analysis.graph.source
     for agent in analysis.graph.agents.values():
-        for name in agent.tools:
+        for written, name in analysis.graph.tools_of(agent):
             if name in dangerous:
                 tool = analysis.graph.tools[name]
                 message = f"the agent {quoted(agent.name)} could call the dangerous tool {quoted(name)} unasked"
                 help = "call it in a node behind an approval (confirm, which would ask, is not supported yet)"
                 related = ((source.span((*tool.path, "effect")), "it is dangerous"),)
-                place = (*agent.path, "tools", _index(source.data, (*agent.path, "tools"), name))
+                place = (*agent.path, "tools", _index(source.data, (*agent.path, "tools"), written))
                 yield source.error("dangerous-tool-in-agent", message, place, help=help, related=related)
 
 

@@ -14,6 +14,7 @@ from agentflow.expressions import Leaf, Reference
 from agentflow.nodes import common
 from agentflow.nodes.kind import Guard, Template
 from agentflow.spec.model import MISSING, BlockSpec, GraphSpec, NodeSpec
+from agentflow.tools.registry import KINDS as TOOL_KINDS
 from agentflow.types import ANY, BOOLEAN, STRING, Field, Nullable, Object, Type
 
 
@@ -54,6 +55,9 @@ class Scope:
         while scope is not None:
             yield from scope.names.values()
             scope = scope.parent
+
+
+NOTHING = Scope(None, {})
 
 
 @dataclass(eq=False, slots=True)
@@ -137,6 +141,7 @@ def analyse(graph: GraphSpec) -> Analysis:
     analysis = Analysis(graph, outer)
     walk = _Walk(analysis)
     for tool in graph.tools.values():
+        walk.free(TOOL_KINDS[tool.kind].templates(tool, graph))
         if tool.compensate is not None:
             walk.free(common.undo_templates(tool.compensate, graph, tool.signature))
     for agent in graph.agents.values():
@@ -206,7 +211,7 @@ class _Walk:
 
     def text(self, template: Template, scope: Scope, place: Place | None, block: Block | None) -> Text:
         if template.extra:
-            scope = scope.inner(template.extra, place)
+            scope = (NOTHING if template.alone else scope).inner(template.extra, place)
         text = Text(
             template, list(expressions.leaves(template.form, template.path, template.data)), scope, place, block
         )

@@ -51,7 +51,7 @@ def _agents(analysis: Analysis) -> Iterator[Diagnostic]:
                 left.append(name)
     named = {name for agent in graph.agents.values() for name in (*agent.tools, *agent.handoffs)} | used
     unread = any(place.node.kind == "" for place in analysis.places) or not analysis.places
-    if unread or not named <= {*graph.agents, *graph.tools, *graph.broken}:
+    if unread or not named <= {*graph.agents, *graph.tools, *graph.tool_sets, *graph.broken}:
         return  # what could not be read, or is misspelt, may be what uses an agent
     for agent in graph.agents.values():
         if agent.name not in used:

@@ -15,6 +15,7 @@ ELSEWHERE = {
     "previous": "it is known inside loop",
     "error": "it is known inside on_error and compensate",
     "args": "it is known inside compensate, and in a tool's own texts",
+    "idempotency_key": "it is known in a tool's own texts",
     "result": "it is known inside compensate",
     "approver": "it is known inside notify",
     "link": "it is known inside notify",
@@ -68,6 +69,9 @@ def _why(analysis: Analysis, scope: Scope, name: str, place: Place | None) -> Wh
     near = nearest(name, known)
     if name in SPELT_OTHERWISE:
         return None, f"write {SPELT_OTHERWISE[name]}", ()
+    if place is None and "args" in known and "input" not in known:
+        help = None if near else "a tool's own texts see what the call hands over: make it an argument"
+        return "only args and idempotency_key are known here", help, ()
     if name in ELSEWHERE:
         return ELSEWHERE[name], None, ()
     if place is None and name in graph.body.nodes and scope.depth <= analysis.outer.depth + 1:

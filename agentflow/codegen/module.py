@@ -8,6 +8,7 @@ from typing import assert_never
 
 from agentflow import __version__, ir, journal
 from agentflow.codegen import emit as ops
+from agentflow.codegen import operations
 from agentflow.codegen.invocations import own, walk
 from agentflow.codegen.names import Names, constant_name, identifier
 from agentflow.codegen.types import Types
@@ -31,6 +32,7 @@ class Module:
     program: ir.Program
     names: Names = field(default_factory=Names)
     model_names: dict[str, str] = field(default_factory=dict)
+    set_names: dict[str, str] = field(default_factory=dict)
     tool_names: dict[str, str] = field(default_factory=dict)
     agent_names: dict[str, str] = field(default_factory=dict)
     node_names: dict[str, str] = field(default_factory=dict)  # by path
@@ -53,6 +55,8 @@ class Module:
         self.nodes = list(walk(program.body.nodes))
         for model in program.models:
             self.model_names[model.name] = self.names.take(constant_name(model.name))
+        for name in operations.shared(program.tools):
+            self.set_names[name] = self.names.take(constant_name(name))
         for tool in program.tools:
             self.tool_names[tool.name] = self.names.take(constant_name(tool.name))
         for agent in program.agents:
@@ -171,6 +175,9 @@ class Module:
         for model in program.models:
             writer.gap(1)
             self._model(writer, model)
+        for name, one in operations.shared(program.tools).items():
+            writer.gap(1)
+            writer.statement(f"{self.set_names[name]} = ", operations.declared(one))
         for tool in _undo_first(program.tools):
             writer.gap(1)
             self._tool(writer, tool)
@@ -211,7 +218,7 @@ class Module:
         writer.statement(f"{self.model_names[model.name]} = ", Call("af.Model", arguments))
 
     def _tool(self, writer: Writer, tool: ir.Tool) -> None:
-        arguments: list[Expression | tuple[str, Expression]] = [literal(tool.name), self._does(tool.does)]
+        arguments: list[Expression | tuple[str, Expression]] = [literal(tool.name), self._does(tool)]
         if tool.effect != "write":
             arguments.append(("effect", literal(tool.effect)))
         if tool.description is not None:
@@ -225,10 +232,19 @@ class Module:
         name = self.tool_names[tool.name]
         writer.statement(f"{name} = ", Call("GRAPH.tool", [Call("af.Tool", arguments)]))
 
-    def _does(self, does: ir.Does) -> Expression:
+    def _does(self, tool: ir.Tool) -> Expression:
+        does = tool.does
         match does:
             case ir.Python():
                 return f"{does.module}.{does.function}"
+            case ir.Http():
+                return operations.http(self.types, tool.name, does)
+            case ir.ApiOperation():
+                return operations.operation(self.types, tool.name, does, self.set_names[does.api.name])
+            case ir.McpTool():
+                return operations.mcp_tool(does, self.set_names[does.server.name])
+            case ir.Command():
+                return operations.command(self.types, tool.name, does)
             case _:
                 assert_never(does)
 

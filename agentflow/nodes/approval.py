@@ -11,6 +11,7 @@ from agentflow.diagnostics import Diagnostic
 from agentflow.nodes import arguments
 from agentflow.nodes.kind import Context, Kind, Lowering, Nodes, Template
 from agentflow.spec.model import Body, GraphSpec, NodeSpec
+from agentflow.spec.names import is_broken
 from agentflow.spec.reader import Reader
 from agentflow.spec.types import read_object
 from agentflow.types import BOOLEAN, STRING, Enumeration, Field, Json, ListOf, Nullable, Object, Type
@@ -77,7 +78,7 @@ class ApprovalKind(Kind[ApprovalBody]):
         if tool is not None:
             path = (*node.path, "notify", "with")
             yield from arguments.check(notify.args, path, place, notify.tool, tool.signature, graph.source)
-        elif notify.tool not in graph.broken:
+        elif not is_broken(notify.tool, graph.broken):
             yield arguments.unknown_tool(notify.tool, place, graph.tools, graph.agents, graph.source)
 
     def type_of(self, node: NodeSpec, context: Context) -> Type:

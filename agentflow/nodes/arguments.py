@@ -86,5 +86,8 @@ def unknown_tool(
     help = choices_help(name, tools)
     if name in agents:
         help = f"{quoted(name)} is an agent: write agent: {name}"
+    members = [tool for tool in tools if tool.startswith(f"{name}.")]
+    if members:
+        help = f"{quoted(name)} is a set of tools: write one of them, {members[0]}"
     note = "not in tools" if tools else "the graph has no tools"
     return source.error("unknown-tool", f"there is no tool {quoted(name)}", path, note=note, help=help)

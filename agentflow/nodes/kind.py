@@ -34,6 +34,7 @@ class Template:
     extra: Mapping[str, Type] = field(default_factory=dict)  # names only in scope here
     expected: Type = ANY  # what the place takes; Nullable (or ANY): null may be handed over whole
     own_when: bool = True  # False: computed also when the node is skipped (`when` itself)
+    alone: bool = False  # sees what is in `extra`, and nothing of the graph
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from agentflow.diagnostics import Diagnostic, quoted
 from agentflow.nodes import arguments
 from agentflow.nodes.kind import Context, Kind, Lowering, Nodes, Template
 from agentflow.spec.model import Body, GraphSpec, NodeSpec
+from agentflow.spec.names import is_broken
 from agentflow.spec.reader import Reader
 from agentflow.types import ANY, Json, Type
 
@@ -42,7 +43,7 @@ class ToolKind(Kind[ToolBody]):
         graph, body = context.graph, self.body(node)
         tool, place = graph.tools.get(body.tool), (*node.path, "tool")
         if tool is None:
-            if body.tool not in graph.broken:
+            if not is_broken(body.tool, graph.broken):
                 yield arguments.unknown_tool(body.tool, place, graph.tools, graph.agents, graph.source)
             return
         yield from arguments.check(body.args, (*node.path, "with"), place, body.tool, tool.signature, graph.source)

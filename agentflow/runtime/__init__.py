@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from agentflow.runtime.approvals import Escalation, Notify
+from agentflow.runtime.command_tool import command
 from agentflow.runtime.entry import own_invocations, service, workflow
 from agentflow.runtime.flights import Flight
 from agentflow.runtime.flow import Run
@@ -22,7 +23,9 @@ from agentflow.runtime.graph import (
     Use,
     node,
 )
+from agentflow.runtime.http_tool import Api, http
 from agentflow.runtime.jsonschema import JsonSchema
+from agentflow.runtime.mcp_tool import mcp_server
 from agentflow.runtime.schedules import schedule
 from agentflow.runtime.schema import Number, Type
 from agentflow.runtime.secrets import Env
@@ -31,6 +34,7 @@ from agentflow.types import Json
 
 __all__ = [
     "Agent",
+    "Api",
     "Env",
     "Escalation",
     "Field",
@@ -53,6 +57,9 @@ __all__ = [
     "Undo",
     "Use",
     "approvals",
+    "command",
+    "http",
+    "mcp_server",
     "node",
     "own_invocations",
     "schedule",

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from agentflow.diagnostics import choices_help, quoted
 from agentflow.providers import provider_of
 from agentflow.spec.model import AgentSpec, ModelSpec
-from agentflow.spec.names import bad_name
+from agentflow.spec.names import bad_name, is_broken
 from agentflow.spec.reader import Reader
 from agentflow.spec.settings import GENERATE, read_generate, read_limits, read_price, read_retry, read_secret
 from agentflow.spec.types import read_type_at
@@ -133,7 +133,7 @@ def check_references(
                 if name == agent.name and name not in tools:
                     what = "hand over to" if key == "handoffs" else "call"
                     reader.error("agent-calls-itself", f"the agent {quoted(name)} cannot {what} itself", place)
-                elif name not in known and name not in broken:
+                elif name not in known and not is_broken(name, broken):
                     what = "tool or agent" if key == "tools" else "agent"
                     code = "unknown-tool" if key == "tools" else "unknown-agent"
                     note = "not in tools or agents" if key == "tools" else "not in agents"

@@ -58,10 +58,11 @@ def _graph(reader: Reader) -> GraphSpec:
     name, description, kind = _name(reader), reader.text("description"), _kind(reader)
     types = reader.reading.types = read_types(reader, "types")
     models = read_models(reader)
-    tools, broken = read_tools(reader)
+    read = read_tools(reader)
+    tools, broken = read.found, frozenset(read.broken)
     agents = read_agents(reader, models)
     _check_names(reader, agents, tools, broken)
-    check_references(reader, agents, tools, broken)
+    check_references(reader, agents, {**tools, **read.sets}, broken)
     entry, body = _body(reader, agents)
     input = _input(reader, entry)
     graph = GraphSpec(
@@ -74,6 +75,7 @@ def _graph(reader: Reader) -> GraphSpec:
         types=types,
         models=models,
         tools=tools,
+        tool_sets=read.sets,
         agents=agents,
         body=body,
         entry=entry,

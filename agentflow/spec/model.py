@@ -7,7 +7,7 @@ knows its path in the file, so that whoever finds it wrong can say where.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Final, Literal
@@ -148,10 +148,18 @@ class GraphSpec:
     input: Type
     types: Mapping[str, Type]
     models: Mapping[str, ModelSpec]
-    tools: Mapping[str, ToolSpec]
+    tools: Mapping[str, ToolSpec]  # those of a set as `set.member`
     agents: Mapping[str, AgentSpec]
     body: BlockSpec
     entry: str | None  # the agent that the graph is, where it has no nodes
     limits: ir.Limits
     schedule: ScheduleSpec | None = None
     broken: frozenset[str] = field(default_factory=frozenset)  # names that exist but could not be read
+    tool_sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # the names of each set's tools
+
+    def tools_of(self, agent: AgentSpec) -> Iterator[tuple[str, str]]:
+        """The tools that an agent holds, each with how it was written: by its own name, or by its set's."""
+        for written in agent.tools:
+            for name in self.tool_sets.get(written, (written,)):
+                if name in self.tools:
+                    yield written, name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
+from collections.abc import Collection
 
 from agentflow.diagnostics import quoted
 
@@ -86,3 +87,8 @@ def bad_field_name(name: str) -> str | None:
     return (
         f"{quoted(name)} cannot name a field: a field's name begins with a letter and is made of letters, digits and _"
     )
+
+
+def is_broken(name: str, broken: Collection[str]) -> bool:
+    """Whether a tool's name, or that of its set, has been reported."""
+    return name in broken or name.partition(".")[0] in broken

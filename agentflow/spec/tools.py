@@ -2,42 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from agentflow.diagnostics import Diagnostic, Path, quoted
+from agentflow.diagnostics import Diagnostic, Path, choices_help, quoted
 from agentflow.nodes import arguments
 from agentflow.source import Source
 from agentflow.spec.model import Body, ToolSpec, UndoSpec
-from agentflow.spec.names import bad_name
+from agentflow.spec.names import bad_name, is_broken
 from agentflow.spec.reader import Reader
 from agentflow.spec.settings import read_retry, read_undo
-from agentflow.tools.kind import ToolKind
+from agentflow.toolnames import offered
+from agentflow.tools.kind import ToolKind, ToolSetKind
 from agentflow.tools.registry import KINDS, LATER
 
+Effect = Literal["read", "write", "dangerous"]
 EFFECTS = ("read", "write", "dangerous")
 COMMON = ("description", "effect", "retry", "timeout", "compensate")
 
 
-def read_tools(reader: Reader) -> tuple[dict[str, ToolSpec], frozenset[str]]:
-    """The tools, and the names of those of which nothing can be made."""
-    found: dict[str, ToolSpec] = {}
-    broken: set[str] = set()
+@dataclass
+class Tools:
+    """The tools of a graph by name, those of a set as `set.member`."""
+
+    found: dict[str, ToolSpec] = field(default_factory=dict)
+    sets: dict[str, tuple[str, ...]] = field(default_factory=dict)  # the names of each set's tools
+    broken: set[str] = field(default_factory=set)  # names of which nothing can be made
+
+
+def read_tools(reader: Reader) -> Tools:
+    tools = Tools()
     for name, data in reader.entries("tools").items():
         path = reader.at("tools", name)
         if problem := bad_name(name, "a tool"):
             reader.error("bad-name", problem[0], path, key=True, help=problem[1])
         help = f'write {{python: "{data}"}}' if isinstance(data, str) and ":" in data and len(data) < 80 else None
         inner = reader.reading.reader(path, data, f"the tool {quoted(name)}", help)
-        tool = _tool(inner, name) if inner is not None else None
-        if tool is None:
-            broken.add(name)
+        kind = _kind(inner) if inner is not None else None
+        if inner is None or kind is None:
+            tools.broken.add(name)
+        elif isinstance(kind, ToolSetKind):
+            _set(tools, inner, name, kind)
+        elif (tool := _of_kind(inner, name, kind)) is not None:
+            tools.found[name] = tool
         else:
-            found[name] = tool
-    return found, frozenset(broken)
+            tools.broken.add(name)
+    _check_offered(reader, tools.found)
+    return tools
 
 
-def _tool(reader: Reader, name: str) -> ToolSpec | None:
+def _check_offered(reader: Reader, tools: Mapping[str, ToolSpec]) -> None:
+    """A model knows each tool by a name of its own."""
+    seen: dict[str, str] = {}
+    for name, tool in tools.items():
+        other = seen.setdefault(offered(name), name)
+        if other != name:
+            message = (
+                f"a model could not tell {quoted(name)} from {quoted(other)}: both are {quoted(offered(name))} to it"
+            )
+            related = [(tools[other].path, "the other is here")]
+            reader.error("duplicate-name", message, tool.path, key=True, related=related)
+
+
+def _kind(reader: Reader) -> ToolKind[Any] | None:
     kinds = [kind for kind in (*KINDS, *LATER) if reader.has(kind)]
     if len(kinds) > 1:
         first = [(reader.at(kinds[0]), "this is one")]
@@ -53,7 +81,64 @@ def _tool(reader: Reader, name: str) -> ToolSpec | None:
         message = f"{quoted(kinds[0])} tools are part of the language, but not supported yet"
         reader.error("not-supported-yet", message, reader.at(kinds[0]), key=True)
         return None
-    return _of_kind(reader, name, KINDS[kinds[0]])
+    return KINDS[kinds[0]]
+
+
+def _set(tools: Tools, reader: Reader, name: str, kind: ToolSetKind[Any]) -> None:
+    """A set's tools, which share what is said of the set."""
+    members = kind.read_all(reader, name)
+    description, effect, effects = reader.text("description"), _effect(reader), _effects(reader, kind)
+    retry, timeout, compensate = read_retry(reader), reader.duration("timeout"), read_undo(reader)
+    reader.finish(later=("confirm",), known=(*COMMON, *kind.keys), elsewhere=kind.elsewhere)
+    if members is None:
+        tools.broken.add(name)
+        return
+    if compensate is not None and len(members) > 1:
+        message = "one compensation cannot undo several tools"
+        help = "give the tool that it undoes a set of its own, or the compensation to the node that calls it"
+        reader.error("misplaced-key", message, reader.at("compensate"), key=True, help=help)
+    for member in members:
+        told = [text for text in (description, member.description) if text]
+        tools.found[f"{name}.{member.name}"] = ToolSpec(
+            name=f"{name}.{member.name}",
+            path=reader.path,
+            kind=kind.key,
+            body=member.body,
+            signature=member.signature,
+            description="\n".join(told) or None,
+            effect=effects.get(member.name, effect),
+            retry=retry,
+            timeout=timeout,
+            compensate=compensate,
+        )
+    tools.sets[name] = tuple(f"{name}.{member.name}" for member in members)
+    listed = reader.data.get(kind.members)
+    missing = (
+        [f"{name}.{one}" for one in listed if f"{name}.{one}" not in tools.found] if isinstance(listed, list) else []
+    )
+    tools.broken.update(missing)
+
+
+def _listed(reader: Reader, kind: ToolSetKind[Any]) -> list[str]:
+    listed = reader.data.get(kind.members)
+    return [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
+
+
+def _effects(reader: Reader, kind: ToolSetKind[Any]) -> dict[str, Effect]:
+    """The effects of single tools of a set, in the place of the set's."""
+    found: dict[str, Effect] = {}
+    known = _listed(reader, kind)
+    inner = reader.mapping("effects", "write {name: read}")
+    for name in inner.data if inner is not None else ():
+        assert inner is not None
+        if name in known:
+            found[name] = _effect(inner, name)
+        else:
+            inner.take(name)
+            help = choices_help(name, known)
+            message = f"{quoted(name)} is not in {kind.members}"
+            inner.error("unknown-operation", message, inner.at(name), key=True, help=help)
+    return found
 
 
 def _of_kind(reader: Reader, name: str, kind: ToolKind[Any]) -> ToolSpec | None:
@@ -74,8 +159,8 @@ def _of_kind(reader: Reader, name: str, kind: ToolKind[Any]) -> ToolSpec | None:
     return about if read is not None else None
 
 
-def _effect(reader: Reader) -> Literal["read", "write", "dangerous"]:
-    match reader.choice("effect", EFFECTS, "write"):
+def _effect(reader: Reader, key: str = "effect") -> Effect:
+    match reader.choice(key, EFFECTS, "write"):
         case "read":
             return "read"
         case "dangerous":
@@ -85,13 +170,13 @@ def _effect(reader: Reader) -> Literal["read", "write", "dangerous"]:
 
 
 def check_undo(
-    undo: UndoSpec, tools: Mapping[str, ToolSpec], broken: frozenset[str], source: Source
+    undo: UndoSpec, tools: Mapping[str, ToolSpec], broken: Collection[str], source: Source
 ) -> Iterator[Diagnostic]:
     """A compensation calls a tool that there is, with arguments that fit, and is one durable step."""
     place: Path = (*undo.path, "tool")
     tool = tools.get(undo.tool)
     if tool is None:
-        if undo.tool not in broken:
+        if not is_broken(undo.tool, broken):
             yield arguments.unknown_tool(undo.tool, place, tools, {}, source)
         return
     kind = KINDS[tool.kind]

@@ -10,6 +10,7 @@ from agentflow.diagnostics import quoted
 from agentflow.nodes.kind import Template
 from agentflow.spec.model import Body, GraphSpec, ToolSpec
 from agentflow.spec.reader import Reader
+from agentflow.spec.types import read_type_at
 from agentflow.tools import outside
 from agentflow.tools.kind import ToolKind
 from agentflow.tools.signature import Signature
@@ -36,7 +37,7 @@ class CommandKind(ToolKind[CommandBody]):
     def read(self, reader: Reader) -> tuple[CommandBody, Signature | None] | None:
         words = read_words(reader, "command", templates=True)
         args, fields = outside.read_args(reader)
-        env, returns = outside.read_env(reader), outside.read_type_at(reader, "returns")
+        env, returns = outside.read_env(reader), read_type_at(reader, "returns")
         if words is None:
             return None
         returns = None if returns == STRING else returns

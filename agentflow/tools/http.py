@@ -80,7 +80,9 @@ def _checked(reader: Reader, request: str, method: str, url: str, fields: Object
     right = True
     rest = _PLACEHOLDER.sub("", url)
     if "{" in rest or "}" in rest:
-        reader.error("bad-url", "a { or } in an address stands around an argument's name", path, part=(offset, len(url)))
+        reader.error(
+            "bad-url", "a { or } in an address stands around an argument's name", path, part=(offset, len(url))
+        )
         return False
     for match in _PLACEHOLDER.finditer(url):
         right = _check_placeholder(reader, match, offset, fields) and right

@@ -22,7 +22,6 @@ from agentflow.types import ANY, Field, Object, Type
 class OpenApiBody(Body):
     api: ir.Api
     operation: Operation
-    first: bool  # of its set: the set's own texts are looked at once
 
 
 class OpenApiKind(ToolSetKind[OpenApiBody]):
@@ -119,4 +118,4 @@ def _members(
             reader.error("unknown-operation", f"the specification has no operation {quoted(name)}", place, help=help)
             continue
         signature = outside.signature_of(operation.parameters, operation.returns, operation.description)
-        yield Member(name, OpenApiBody(api, operation, index == 0), signature, operation.description)
+        yield Member(name, OpenApiBody(api, operation), signature, operation.description)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from agentflow.tools.command import CommandKind
 from agentflow.tools.function import PythonKind
+from agentflow.tools.http import HttpKind
 from agentflow.tools.kind import ToolKind
+from agentflow.tools.mcp import McpKind
+from agentflow.tools.openapi import OpenApiKind
 
 KINDS: dict[str, ToolKind[Any]] = {  # Any: each kind has its own body, and only the kind itself looks into it
-    kind.key: kind for kind in (PythonKind(),)
+    kind.key: kind for kind in (PythonKind(), HttpKind(), OpenApiKind(), McpKind(), CommandKind())
 }
 
-LATER = ("http", "openapi", "mcp", "command", "graph", "service", "approval", "ask", "parallel")
+LATER = ("graph", "service", "approval", "ask", "parallel")
 """Kinds of the language that are not supported yet."""

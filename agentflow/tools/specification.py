@@ -126,9 +126,7 @@ class Specification:
             self._returns(operation),
         )
 
-    def _parameters(
-        self, item: dict[str, Json], operation: dict[str, Json]
-    ) -> dict[tuple[str, str], dict[str, Json]]:
+    def _parameters(self, item: dict[str, Json], operation: dict[str, Json]) -> dict[tuple[str, str], dict[str, Json]]:
         """By place and name; those of the operation in the place of those of its path."""
         found: dict[tuple[str, str], dict[str, Json]] = {}
         for source in (item, operation):

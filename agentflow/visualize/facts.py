@@ -8,7 +8,9 @@ from typing import Literal, assert_never
 
 from agentflow.ir import (
     Agent,
+    ApiOperation,
     Choice,
+    Command,
     Continue,
     Each,
     Emit,
@@ -17,12 +19,15 @@ from agentflow.ir import (
     Fan,
     Gate,
     Group,
+    Http,
     Let,
     Loop,
+    McpTool,
     Node,
     Program,
     Python,
     Run,
+    Secret,
     Step,
     Tool,
     Turn,
@@ -80,6 +85,16 @@ def place_of(tool: Tool) -> str:
     match tool.does:
         case Python(module=module, function=function):
             return f"{module}:{function}"
+        case Http(method=method, url=url):
+            return f"{method} {url}"
+        case ApiOperation(api=api, method=method, path=path):
+            base = api.base_url if isinstance(api.base_url, str) else f"${api.base_url.name}"
+            return f"{method} {base}{path}"
+        case McpTool(server=server, tool=name):
+            address = server.url.name if isinstance(server.url, Secret) else server.url
+            return f"{name} of {address or ' '.join(server.command)}"
+        case Command(words=words_):
+            return " ".join(one_line(without_braces(word)) for word in words_)
         case _:
             assert_never(tool.does)
 
