@@ -246,7 +246,11 @@ safe for every graph, so there is no default.
     "bad-url": Explanation(
         "An address begins with http:// or https:// and a host.",
         """
-base_url is where a model's provider is reached; it is no template.
+base_url is where a model's provider, or an API, is reached; it is no template. An http tool says its method and its
+address, whose host is written out, without a password; {name} after the host stands for an argument, which must be
+given and be text, a number or a boolean.
+
+    http: "GET https://api.example.com/charges/{id}"
 """,
     ),
     "file-outside-project": Explanation(
@@ -430,4 +434,67 @@ is used, or move it to the nodes.
     ),
 }
 
-CODES: dict[str, Explanation] = {**_FILE, **_KEYS, **_NAMES, **_TYPES, **_TOOLS, **CHECK_CODES}
+_OUTSIDE = {
+    "host-not-allowed": Explanation(
+        "A tool would ask a host that is not of the open internet.",
+        """
+Addresses of this machine, of private networks and of a cloud's metadata are refused, here where they are written out,
+and when a tool is called where a name turns out to stand for one. What is meant is allowed in pyproject.toml, by the
+host's name, or by name and port:
+
+    [tool.agentflow]
+    hosts = ["localhost:8081", "crm.internal"]
+""",
+    ),
+    "bad-header": Explanation(
+        "A header cannot be sent as it is.",
+        """
+A header's name is made of letters, digits and hyphens, capitals make no difference, and its value is one line. Host,
+Content-Length and the like are made of the request itself. Headers of an MCP server are no templates.
+""",
+    ),
+    "bad-env": Explanation(
+        "A variable of the environment is not named as one, or not given as one.",
+        """
+A secret is {env: NAME}, with the name of a variable: letters, digits and _, not its value. In env, a value is a
+secret or a plain text; it is no template.
+
+    headers: {Authorization: {env: PAY_KEY}}
+    env: {API_KEY: {env: PAY_KEY}, LANG: C.UTF-8}
+""",
+    ),
+    "misplaced-secret": Explanation(
+        "A secret stands where none is read.",
+        """
+{env: NAME} is read in headers, in env, and in the place of an address. Elsewhere (a body, an argument of a command) it
+would be kept in journals, or seen by others: send it in a header, hand it over in env, or let a Python tool send it.
+""",
+    ),
+    "unknown-operation": Explanation(
+        "A tool set has no such operation.",
+        """
+operations names operations of the specification by their operationId; effects names what operations or allow list.
+""",
+    ),
+    "bad-specification": Explanation(
+        "A specification, or an operation of it, cannot be used.",
+        """
+A specification is a file of OpenAPI 3 in the project, as JSON or YAML, at most 16 MiB, which refers to nothing outside
+itself. Bodies are JSON, forms or text; parameters are written as the standard does it by default. What else an
+operation needs (an upload, say) is done by an http or a Python tool.
+""",
+    ),
+    "shell-template": Explanation(
+        "A shell would run what a template writes.",
+        """
+What an argument holds would be taken for a part of the script. Each element of a command is one argument whatever is
+in it, also for a script of one's own, where it is "$1":
+
+    command: [sh, -c, "ls {{ args.path }}"]                       # wrong
+    command: [ls, "--", "{{ args.path }}"]
+    command: [sh, -c, 'ls -- "$1" | wc -l', sh, "{{ args.path }}"]
+""",
+    ),
+}
+
+CODES: dict[str, Explanation] = {**_FILE, **_KEYS, **_NAMES, **_TYPES, **_TOOLS, **_OUTSIDE, **CHECK_CODES}

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from agentflow.runtime import steps
 from agentflow.runtime.answers import usage
+from agentflow.runtime.arguments import AnyArguments
 from agentflow.runtime.errors import Interruption, NodeError, TimedOut
 from agentflow.runtime.flights import abandon
-from agentflow.runtime.graph import Agent, Model, Retry, milliseconds
+from agentflow.runtime.graph import Agent, Model, Retry, Tool, milliseconds
 from agentflow.runtime.invocation import Alarm, Future, Invocation
+from agentflow.runtime.operations import Listing, Operation
 from agentflow.runtime.own_journal import call_with_context
 from agentflow.runtime.signature import keeps_own_journal
 from agentflow.runtime.spending import Meter, Used
@@ -30,6 +32,17 @@ class ToolOutcome:
 
     value: Json = None
     error: str | None = None
+
+
+@dataclass(frozen=True)
+class _Asking(Operation):
+    """Asks a server what its tools take."""
+
+    of: Listing
+    parameters = AnyArguments()
+
+    async def call(self, args: Mapping[str, Json], key: str) -> Json:
+        return await self.of.listed()
 
 
 @dataclass(frozen=True)
@@ -118,6 +131,34 @@ class AgentSteps:
         if errors:
             raise errors[0]
         return [outcome for outcome in outcomes if outcome is not None]
+
+    async def listed(self, tool: Tool, listing: Listing) -> Json:
+        """What the server of a tool told of its tools: asked once in this invocation, and replayed from then on."""
+        invocation = self.invocation
+        if listing in invocation.listed:
+            return invocation.listed[listing]
+        name = tool.name.partition(".")[0]
+        asking, stop = replace(tool, name=name, does=_Asking(listing)), invocation.stop()
+        future = steps.journaled(
+            invocation.ctx,
+            f"{self.path}.{name}#list",
+            lambda: steps.tool_step(asking, {}, "", tool.retry, stop),
+            stop,
+        )
+        try:
+            await invocation.wait(future)
+        except Interruption:
+            stop.ended.set()
+            stop.break_off()
+            raise
+        outcome = await future
+        invocation.happened(outcome["at"])
+        if "failed" in outcome:
+            failed = outcome["failed"]
+            raise NodeError(failed["kind"], failed["message"], code=failed["code"], node=self.path)
+        told: Json = outcome["value"]
+        invocation.listed[listing] = told
+        return told
 
     async def _journaling_call(self, call: ToolCall) -> ToolOutcome:
         try:

@@ -13,7 +13,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol, cast
 
 from google.adk.agents.invocation_context import InvocationContext
@@ -30,10 +30,12 @@ from agentflow.runtime import models, offers, templates
 from agentflow.runtime.answers import Call, Response
 from agentflow.runtime.errors import NodeError
 from agentflow.runtime.graph import Agent, Graph, Model, Retry, Tool
+from agentflow.runtime.operations import Listed, Listing
 from agentflow.runtime.replies import TRANSFER, Replies
 from agentflow.runtime.schema import Mismatch, Shape, shape_of
 from agentflow.runtime.signature import keeps_own_journal
 from agentflow.runtime.spending import Used
+from agentflow.toolnames import offered
 from agentflow.types import Json
 
 logging.getLogger("google_adk").setLevel(logging.ERROR)  # what it warns of, the model or the run is told
@@ -91,6 +93,9 @@ class Durable(Protocol):
     async def tool_batch(self, calls: Sequence[ToolCall]) -> Sequence[ToolOutcome]:
         """Runs the calls together, each as one durable step; outcomes in the order of the calls."""
 
+    async def listed(self, tool: Tool, listing: Listing) -> Json:
+        """What the server of a tool told of its tools: asked once in this invocation, by one durable step."""
+
     def count_handoff(self) -> None:
         """Counts a handoff; raises the error of a limit."""
 
@@ -121,6 +126,7 @@ class _Conversation:
     results: dict[str, dict[str, Json]] = field(default_factory=dict)  # by the function call's id
     counted: int = 0  # model and tool calls so far: their places in the journal
     used: dict[str, Used] = field(default_factory=dict)  # by agent, of its limits
+    tools: dict[str, Sequence[Tool | Agent]] = field(default_factory=dict)  # by the agent that holds them
     target: str | None = None  # who has been handed the conversation
 
     async def answer(self) -> Json:
@@ -149,7 +155,7 @@ class _Conversation:
     async def _speak(self, agent: Agent) -> Event | None:
         """Lets one agent work until it answers or hands over."""
         last: Event | None = None
-        adk = self._built(agent)
+        adk = self._built(agent, await self._tools(agent))
         async with aclosing(adk.run_async(self._context(adk))) as events:
             async for event in events:
                 self.session.events.append(event)
@@ -167,7 +173,18 @@ class _Conversation:
             run_config=RunConfig(max_llm_calls=sys.maxsize - 1),  # the run counts, durably
         )
 
-    def _built(self, agent: Agent) -> LlmAgent:
+    async def _tools(self, agent: Agent) -> Sequence[Tool | Agent]:
+        """The agent's tools; of those that only a server knows, as it told once in this invocation."""
+        if agent.name not in self.tools:
+            self.tools[agent.name] = [await self._pinned(tool) for tool in agent.tools]
+        return self.tools[agent.name]
+
+    async def _pinned(self, tool: Tool | Agent) -> Tool | Agent:
+        if isinstance(tool, Agent) or not isinstance(tool.does, Listed):
+            return tool
+        return replace(tool, does=tool.does.pinned(await self.run.listed(tool, tool.does.listing)))
+
+    def _built(self, agent: Agent, known: Sequence[Tool | Agent]) -> LlmAgent:
         """A fresh ADK agent. It knows no other agents: handing over is a tool of ours, and so is calling one."""
 
         async def ask(request: LlmRequest) -> Response:
@@ -176,7 +193,7 @@ class _Conversation:
         def instruction(_: object) -> str:  # a provider, so that ADK leaves {braces} alone
             return offers.instruction(templates.text(agent.instruction, self._seen()), self.shape)
 
-        tools: list[BaseTool] = [_Offered(declaration, self.results) for declaration in self._offered(agent)]
+        tools: list[BaseTool] = [_Offered(declaration, self.results) for declaration in self._offered(agent, known)]
         return LlmAgent(
             name=offers.adk_name(agent.name),
             description=agent.description or "",
@@ -192,8 +209,8 @@ class _Conversation:
         """What instructions see."""
         return {name: self.run.scope[name] for name in ("input", "run", "state") if name in self.run.scope}
 
-    def _offered(self, agent: Agent) -> list[types.FunctionDeclaration]:
-        offered = [offers.declaration(tool) for tool in agent.tools]
+    def _offered(self, agent: Agent, known: Sequence[Tool | Agent]) -> list[types.FunctionDeclaration]:
+        offered = [offers.declaration(tool) for tool in known]
         if agent.handoffs:
             offered.append(offers.handoff([self.run.invocation.graph.agents[name] for name in agent.handoffs]))
         return offered
@@ -226,7 +243,7 @@ class _Conversation:
 
     async def _do(self, agent: Agent, calls: Sequence[types.FunctionCall]) -> None:
         """Does the calls of one answer: together when all are single durable steps, else one after the other."""
-        known = {tool.name: tool for tool in agent.tools}
+        known = {offered(tool.name): tool for tool in await self._tools(agent)}
         ready: list[tuple[str, Tool | Agent, dict[str, Json], str]] = []
         for call in calls:
             name, identity, args = call.name or "", call.id or "", cast("dict[str, Json]", call.args or {})

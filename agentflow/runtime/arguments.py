@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
-from agentflow.runtime.schema import Mismatch, Shape, shape_of
+from agentflow.runtime.schema import Mismatch, Shape, plain_schema, shape_of
 from agentflow.types import Json
 
 
@@ -53,6 +53,29 @@ class Arguments:
     def scope(self, args: Mapping[str, Json], key: str) -> dict[str, Json]:
         """What the operation's own texts see; what was not given is null."""
         return {"args": {**dict.fromkeys(self.names), **args}, "idempotency_key": key, "__outcomes__": {}}
+
+
+class ListedArguments:
+    """As a server describes them, with a JSON Schema of its own."""
+
+    def __init__(self, schema: dict[str, Json], description: str) -> None:
+        self._schema = schema
+        self.description = description
+        self.json_schema = plain_schema(schema)
+
+    def check(self, args: Mapping[str, Json]) -> dict[str, Json]:
+        from jsonschema import Draft202012Validator
+        from jsonschema.exceptions import SchemaError
+        from referencing.exceptions import Unresolvable
+
+        try:
+            Draft202012Validator.check_schema(self._schema)
+            errors = list(Draft202012Validator(self._schema).iter_errors(dict(args)))
+        except (SchemaError, Unresolvable):  # the server's fault, and it checks them itself
+            return dict(args)
+        if errors:
+            raise Mismatch([f"at {error.json_path}: {error.message}" for error in errors[:20]])
+        return dict(args)
 
 
 class AnyArguments:

@@ -16,6 +16,7 @@ from restate.exceptions import TerminalError
 from agentflow.runtime import clock
 from agentflow.runtime.errors import Cancelled, TimedOut
 from agentflow.runtime.graph import Graph, milliseconds
+from agentflow.runtime.operations import Listing
 from agentflow.runtime.report import Report
 from agentflow.runtime.spending import Counted, Meter, Spent
 from agentflow.runtime.steps import Stop
@@ -62,6 +63,7 @@ class Invocation:
     spent: Spent = field(default_factory=Spent)
     alarms: list[Alarm] = field(default_factory=list)
     replies: Replies | None = None
+    listed: dict[Listing, Json] = field(default_factory=dict)  # what servers told of their tools
     cancelled: bool = False
     given: Limit | None = None  # of the alarms of who called this invocation
     meters: list[Meter] = field(default_factory=list)  # the limits in force: the run's, and of agents at work

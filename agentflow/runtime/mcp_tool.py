@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from agentflow import ToolError
 from agentflow.runtime import network, requests
-from agentflow.runtime.arguments import AnyArguments
+from agentflow.runtime.arguments import AnyArguments, ListedArguments
 from agentflow.runtime.command_tool import environment
 from agentflow.runtime.errors import NodeError, ToolUnavailable
-from agentflow.runtime.operations import Operation, Parameters
+from agentflow.runtime.operations import Listed, Listing, Operation, Parameters
 from agentflow.runtime.secrets import Env, mask, mask_json, resolved
 from agentflow.types import Json
 
@@ -36,7 +36,7 @@ _TAIL = 2000  # bytes of what a server that failed has said
 
 
 @dataclass(frozen=True, eq=False)
-class Server:
+class Server(Listing):
     """A server that is started for each call (`command`), or listens (`url`)."""
 
     command: tuple[str, ...] = ()
@@ -114,13 +114,24 @@ def mcp_server(
 
 
 @dataclass(frozen=True, eq=False)
-class McpTool(Operation):
+class McpTool(Listed):
     server: Server
     tool: str
+    told: Parameters = field(default_factory=AnyArguments)
 
     @property
     def parameters(self) -> Parameters:
-        return AnyArguments()
+        return self.told
+
+    @property
+    def listing(self) -> Listing:
+        return self.server
+
+    def pinned(self, listed: Json) -> Operation:
+        about = listed.get(self.tool) if isinstance(listed, dict) else None
+        if not isinstance(about, dict) or not isinstance(schema := about.get("schema"), dict):
+            raise NodeError("tool", f"the MCP server told nothing of the tool {self.tool}", code=404)
+        return McpTool(self.server, self.tool, ListedArguments(schema, str(about.get("description") or "")))
 
     async def call(self, args: Mapping[str, Json], key: str) -> Json:
         return await self.server.call(self.tool, args, key)

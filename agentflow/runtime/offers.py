@@ -11,6 +11,7 @@ from agentflow.runtime.graph import Agent, Tool
 from agentflow.runtime.replies import TRANSFER
 from agentflow.runtime.schema import Mismatch, Shape, shape_of
 from agentflow.runtime.signature import parameters_of
+from agentflow.toolnames import offered
 from agentflow.types import Json
 
 
@@ -39,7 +40,7 @@ def declaration(tool: Tool | Agent) -> types.FunctionDeclaration:
         about = tool.description or f"Asks the agent {tool.name}."
         return _declared(tool.name, about, _input_schema(tool))
     signature = parameters_of(tool)
-    return _declared(tool.name, tool.description or signature.description, signature.json_schema)
+    return _declared(offered(tool.name), tool.description or signature.description, signature.json_schema)
 
 
 def _declared(name: str, about: str, schema: Mapping[str, Json]) -> types.FunctionDeclaration:
@@ -97,6 +98,6 @@ def wrong_arguments(tool: Tool | Agent, mismatch: Mismatch) -> str:
     """Tells the model what it got wrong and what would be right."""
     schema = declaration(tool).parameters_json_schema or {}
     return (
-        f"{tool.name} was not called, its arguments do not fit: {mismatch}. "
+        f"{offered(tool.name)} was not called, its arguments do not fit: {mismatch}. "
         f"They must fit this JSON Schema: {json.dumps(schema, ensure_ascii=False)}"
     )

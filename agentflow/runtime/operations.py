@@ -37,3 +37,23 @@ class Operation(ABC):
     @abstractmethod
     async def call(self, args: Mapping[str, Json], key: str) -> Json:
         """One try. `args` are known to fit."""
+
+
+class Listing(ABC):
+    """Where it is known what some operations take: a server that can be asked."""
+
+    @abstractmethod
+    async def listed(self) -> Json:
+        """What each operation takes and does: `{name: {description, schema}}`. One try of one durable step."""
+
+
+class Listed(Operation):
+    """An operation of which only a server knows what it takes."""
+
+    @property
+    @abstractmethod
+    def listing(self) -> Listing: ...
+
+    @abstractmethod
+    def pinned(self, listed: Json) -> Operation:
+        """The operation as it was when the server was asked."""

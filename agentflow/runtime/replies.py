@@ -19,6 +19,7 @@ from agentflow.runtime.answers import Response, failure
 from agentflow.runtime.errors import ModelRefused
 from agentflow.runtime.graph import Graph, milliseconds
 from agentflow.source import Source, read
+from agentflow.toolnames import offered
 from agentflow.types import Json
 
 TRANSFER = "transfer_to_agent"
@@ -220,7 +221,7 @@ class ReplyReader:
         args = call.get("with")
         if args is not None and not isinstance(args, dict):
             raise self.wrong((*place, "with"), "expected a mapping of arguments")
-        return tool, args or {}
+        return offered(tool), args or {}
 
     def whole(self, place: _Place, number: Json, least: int, most: int) -> int:
         if isinstance(number, bool) or not isinstance(number, int) or not least <= number <= most:

@@ -90,7 +90,7 @@ def _set(tools: Tools, reader: Reader, name: str, kind: ToolSetKind[Any]) -> Non
     description, effect, effects = reader.text("description"), _effect(reader), _effects(reader, kind)
     retry, timeout, compensate = read_retry(reader), reader.duration("timeout"), read_undo(reader)
     reader.finish(later=("confirm",), known=(*COMMON, *kind.keys), elsewhere=kind.elsewhere)
-    if members is None:
+    if not members:
         tools.broken.add(name)
         return
     if compensate is not None and len(members) > 1:
