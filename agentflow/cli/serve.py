@@ -7,20 +7,21 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentflow.cli import colors
 from agentflow.cli.connection import complain
 from agentflow.project import find_graph, project_root
+from agentflow.providers import CLAUDE, GEMINI, provider_of
 from agentflow.serve.errors import ServeError
 
 if TYPE_CHECKING:
     from agentflow.driver import Built
-    from agentflow.ir import Program
+    from agentflow.ir import Model
 
-KEYS = ("GOOGLE_API_KEY", "GEMINI_API_KEY", "GOOGLE_GEMINI_BASE_URL", "GOOGLE_GENAI_USE_VERTEXAI")
+GEMINI_KEYS = ("GOOGLE_API_KEY", "GEMINI_API_KEY", "GOOGLE_GEMINI_BASE_URL", "GOOGLE_GENAI_USE_VERTEXAI")
+CLAUDE_KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL")
 INVALID = 1
 
 
@@ -127,17 +128,24 @@ def _check_models(graphs: dict[Path, Built], offline: bool) -> None:
         if offline:
             if program.agents and not replies.is_file():
                 raise ServeError(f"{program.name} has agents, and there is no {replies} to answer for them offline")
-        elif not any(os.environ.get(name) for name in KEYS):
-            for model in _gemini(program):
-                raise ServeError(
-                    f"{program.name} uses {model}, and GOOGLE_API_KEY is not set (nor GEMINI_API_KEY, nor "
-                    f"GOOGLE_GEMINI_BASE_URL); with --offline, {replies} answers for it"
-                )
+            continue
+        used = {agent.model for agent in program.agents}
+        for model in program.models:
+            if model.name in used and (lacking := _lacking(model)):
+                message = f"{program.name} uses {model.model}, and {lacking}"
+                raise ServeError(f"{message}; with --offline, {replies} answers for it")
 
 
-def _gemini(program: Program) -> Iterator[str]:
-    used = {agent.model for agent in program.agents}
-    return (m.model for m in program.models if m.name in used and m.model.startswith("gemini") and not m.base_url)
+def _lacking(model: Model) -> str | None:
+    """The key without which nobody answers. LiteLLM's own ones are looked for when its providers are loaded."""
+    if model.api_key is not None:
+        return None if os.environ.get(model.api_key) else f"{model.api_key} is not set"
+    provider = provider_of(model.model, model.base_url)
+    keys = {GEMINI: GEMINI_KEYS, CLAUDE: CLAUDE_KEYS}.get(provider) if provider is not None else None
+    if keys is None or model.base_url is not None or any(os.environ.get(name) for name in keys):
+        return None
+    first, *rest = [name for name in keys if not name.startswith("GOOGLE_GENAI")]
+    return f"{first} is not set (nor {', nor '.join(rest)})"
 
 
 def replies_of(path: Path) -> Path:

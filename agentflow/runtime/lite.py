@@ -29,7 +29,7 @@ from google.adk.models.llm_response import LlmResponse  # noqa: E402
 from agentflow.providers import litellm_name  # noqa: E402
 from agentflow.runtime.errors import ModelRefused, ModelUnavailable  # noqa: E402
 from agentflow.runtime.graph import Model  # noqa: E402
-from agentflow.runtime.keys import NO_KEY, TIMEOUT, answered, key_of, retry_after, unreachable  # noqa: E402
+from agentflow.runtime.keys import NO_KEY, TIMEOUT, answered, key_of, no_key, retry_after, unreachable  # noqa: E402
 
 litellm.telemetry = False
 litellm.suppress_debug_info = True
@@ -47,6 +47,10 @@ def connect(model: Model) -> BaseLlm:
     """The client for this model, one for each process, address and key."""
     name, bare = litellm_name(model.model), litellm_name(model.model) != model.model
     key = key_of(model) or (NO_KEY if bare else None)
+    if key is None and model.base_url is None:
+        missing = litellm.validate_environment(name)["missing_keys"]
+        if missing and all(variable.endswith("_API_KEY") for variable in missing):  # others may have other ways
+            raise no_key(model, f"set {' and '.join(missing)}")
     return _connected(name, model.model, model.base_url, key)
 
 

@@ -19,7 +19,7 @@ from pydantic import PrivateAttr
 from agentflow.providers import GEMINI, provider_of
 from agentflow.runtime.answers import Response
 from agentflow.runtime.errors import ModelRefused, ModelUnavailable
-from agentflow.runtime.graph import Model
+from agentflow.runtime.graph import Graph, Model
 from agentflow.runtime.secrets import mask
 from agentflow.types import Json
 
@@ -40,6 +40,15 @@ def provider(model: Model) -> BaseLlm:
         case "litellm":
             from agentflow.runtime.lite import connect
     return connect(model)
+
+
+def prepare(graph: Graph) -> None:
+    """Connects to what the graph's agents ask, so that what is missing shows before a run finds out.
+
+    Raises ModelRefused for a key that is not set, a client that is not installed, a provider that there is not.
+    """
+    for model in {id(agent.model): agent.model for agent in graph.agents.values()}.values():
+        provider(model)
 
 
 def answers(request: LlmRequest) -> int:

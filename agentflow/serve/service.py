@@ -63,7 +63,10 @@ def _load(revision: dict[str, Any]) -> Application:
     sys.modules[name] = module  # type hints are resolved through it
     spec.loader.exec_module(module)
     if module.GRAPH.agents:
-        import agentflow.runtime.agents  # noqa: F401  # ADK takes a second: now, not in somebody's first run
+        from agentflow.runtime import agents, models  # noqa: F401  # ADK takes a second: now, not in a first run
+
+        if os.environ.get("AGENTFLOW_OFFLINE") != "1":
+            models.prepare(module.GRAPH)
     application: Application = restate.app(module.SERVICES)
     return application
 
@@ -77,6 +80,8 @@ def _rehearse(cases: list[dict[str, Any]]) -> Application:
 def describe(error: BaseException, root: Path) -> str:
     """One line: where in the user's files it went wrong, and what."""
     said = str(error).splitlines()[0] if str(error) else ""
+    if type(error).__name__ == "ModelRefused":  # by a client of ours, and no line of the user's is to blame
+        return said
     what = f"{type(error).__name__}: {said}" if said else type(error).__name__
     if isinstance(error, SyntaxError) and error.filename:
         return f"{_shown(error.filename, root)}:{error.lineno}: {type(error).__name__}: {error.msg}"

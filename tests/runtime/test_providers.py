@@ -7,7 +7,8 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from google.adk.models.llm_request import LlmRequest
@@ -227,6 +228,12 @@ async def test_a_provider_that_litellm_does_not_know_is_terminal() -> None:
     run = Run([clerk := agent(Model("m", "nobody/at-all"))])
     with pytest.raises(NodeError, match='knows no provider of the model "nobody/at-all"'):
         await run.turn(clerk)
+
+
+def test_a_key_that_litellm_looks_for_is_named_before_a_run_needs_it() -> None:
+    graph = SimpleNamespace(agents={"clerk": agent(Model("m", "mistral/mistral-small-latest"))})
+    with pytest.raises(ModelRefused, match="set MISTRAL_API_KEY"):
+        models.prepare(cast("Any", graph))
 
 
 async def test_claude_thinks_as_it_is_told() -> None:

@@ -15,7 +15,14 @@ agents:
   host: {model: gemini-2.5-flash, instruction: You greet.}
 """
 
-KEYS = ("GOOGLE_API_KEY", "GEMINI_API_KEY", "GOOGLE_GEMINI_BASE_URL", "GOOGLE_GENAI_USE_VERTEXAI")
+KEYS = (
+    "GOOGLE_API_KEY",
+    "GEMINI_API_KEY",
+    "GOOGLE_GEMINI_BASE_URL",
+    "GOOGLE_GENAI_USE_VERTEXAI",
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_BASE_URL",
+)
 
 
 def serve(folder: Path, *arguments: str) -> tuple[int, str]:
@@ -51,6 +58,21 @@ def test_without_a_key_for_the_models_it_says_which(project: Path) -> None:
         "error: hello uses gemini-2.5-flash, and GOOGLE_API_KEY is not set (nor GEMINI_API_KEY, nor "
         "GOOGLE_GEMINI_BASE_URL); with --offline, graphs/hello.replies.yaml answers for it\n",
     )
+
+
+@pytest.mark.parametrize(
+    ("model", "lacking"),
+    [
+        ("{model: gemini-2.5-flash, api_key: {env: SOME_KEY}}", "uses gemini-2.5-flash, and SOME_KEY is not set;"),
+        ("claude-x", "uses claude-x, and ANTHROPIC_API_KEY is not set (nor ANTHROPIC_BASE_URL);"),
+        ("{model: qwen3, base_url: 'http://localhost:1/v1', api_key: {env: SOME_KEY}}", "and SOME_KEY is not set;"),
+    ],
+)
+def test_a_key_that_is_missing_is_named(project: Path, model: str, lacking: str) -> None:
+    graph = GRAPH.replace("model: gemini-2.5-flash", "model: mine") + f"models: {{mine: {model}}}\n"
+    (project / "graphs" / "hello.yaml").write_text(graph)
+    code, err = serve(project, "hello")
+    assert code == 1 and err.startswith("error: hello uses ") and lacking in err and err.count("\n") == 1
 
 
 def test_offline_needs_replies(project: Path) -> None:
