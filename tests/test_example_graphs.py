@@ -37,7 +37,7 @@ def tool(*arguments: str, folder: Path) -> None:
 
 
 def test_there_are_examples() -> None:
-    assert {"claim", "weather", "support", "trip"} <= {graph.stem for graph in GRAPHS}
+    assert {"claim", "weather", "support", "trip", "digest"} <= {graph.stem for graph in GRAPHS}
 
 
 @per_graph

@@ -40,7 +40,7 @@ def schedule(graph: Graph) -> restate.VirtualObject:
     @service.handler(name="ensure", input_serde=BytesSerde(), output_serde=BytesSerde(), journal_retention=kept)
     async def ensure(ctx: restate.ObjectContext, body: bytes) -> bytes:
         """Sees that the clock runs as this revision says. Called as often as one likes."""
-        clock = await _Clock.of(graph, ctx)
+        clock = await _Clock.of(graph, ctx, new=True)
         clock.catch_up()
         await clock.arm()
         return clock.told()
@@ -103,10 +103,16 @@ class _Clock:
 
     @classmethod
     async def of(
-        cls, graph: Graph, ctx: restate.ObjectContext, *, generation: int | None = None, due: int = 0
+        cls, graph: Graph, ctx: restate.ObjectContext, *, new: bool = False, generation: int | None = None, due: int = 0
     ) -> _Clock:
-        """The clock as the state has it, or a new one that starts now where the schedule is not what it was."""
-        state: State = await ctx.get("schedule", type_hint=dict) or {"version": VERSION, "generation": 0}
+        """The clock as the state has it, or one that starts now where the schedule is not what it was.
+
+        Without a state, only `new` makes one: older revisions are still there when a schedule has been removed.
+        """
+        state: State | None = await ctx.get("schedule", type_hint=dict)
+        if state is None and not new:
+            raise TerminalError(f"{graph.name} has no schedule on this server", status_code=404)
+        state = state or {"version": VERSION, "generation": 0}
         if state["version"] > VERSION:
             raise TerminalError(f"the state of {graph.name}.schedule is a newer version's", status_code=500)
         # The engine's word that a tick is due goes before this machine's clock, which may be behind.

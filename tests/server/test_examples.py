@@ -11,7 +11,7 @@ from harness import PROJECT, Service, until
 from agentflow import cli
 from agentflow.client import Refused
 
-GRAPHS = [PROJECT / "graphs" / f"{name}.yaml" for name in ("weather", "support", "trip", "claim")]
+GRAPHS = [PROJECT / "graphs" / f"{name}.yaml" for name in ("weather", "support", "trip", "claim", "digest")]
 ENVIRONMENT = {"AGENTFLOW_TEST_JITTER": "0.1"}
 
 
@@ -190,6 +190,29 @@ def test_a_trip_is_rolled_back_when_it_is_cancelled_while_the_model_thinks(servi
         service.attach(run, timeout=10)
     assert caught.value.status == 499
     assert [line["tool"] for line in service.ledger()][3:] == ["repay", "cancel_hotel", "cancel_flight"]
+
+
+# ------------------------------------------------------------ digest
+
+
+def test_a_digest_waits_before_it_sends_and_sends_once_over_a_kill(service: Service) -> None:
+    run = service.send("digest", "monday", {"topic": "energy", "hold": "2s"})
+    until(lambda: service.state("digest", "monday") == "waiting", 20, "the wait")
+    assert not service.ledger()
+    service.restart()
+    result = service.attach(run)
+    assert (result["issue"], result["subject"]) == ("monday", "Energy: wind at a new high")
+    assert result["letter"] == "letter of 51 characters"
+    assert [line["tool"] for line in service.ledger()] == ["send"] and service.nothing_twice()
+
+
+def test_a_digest_that_is_cancelled_in_time_is_not_sent(service: Service) -> None:
+    run = service.send("digest", "tuesday", {"topic": "space", "hold": "1h"})
+    until(lambda: service.state("digest", "tuesday") == "waiting", 20, "the wait")
+    service.cancel(run)
+    with pytest.raises(Refused) as caught:
+        service.attach(run, timeout=30)
+    assert caught.value.status == 499 and not service.ledger()
 
 
 # ------------------------------------------------------------ claim

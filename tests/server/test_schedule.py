@@ -73,7 +73,10 @@ def now_key(offset: int = 0) -> str:
 
 @pytest.fixture(autouse=True)
 def quiet(service: Service) -> Iterator[None]:
-    """Every clock stands still when a test begins and ends."""
+    """Every clock is there, and stands still when a test begins and ends."""
+    for name in CLOCKS:
+        ask(service, name, "ensure")
+        ask(service, name, "pause")
     yield
     for name in CLOCKS:
         ask(service, name, "pause")
