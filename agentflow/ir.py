@@ -441,6 +441,14 @@ class Schedule:
 
 
 @dataclass(frozen=True)
+class After:
+    """What is done once a run has ended, however it did; sees `error`, `run.state`, and nodes that may be null."""
+
+    body: Block
+    refs: tuple[str, ...]  # the names that it uses: of nodes, `input`
+
+
+@dataclass(frozen=True)
 class Program:
     name: str
     kind: Literal["workflow", "service"]
@@ -456,3 +464,9 @@ class Program:
     body: Block
     limits: Limits
     schedule: Schedule | None = None
+    after: After | None = None
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """Its body, and what follows it."""
+        return (self.body,) if self.after is None else (self.body, self.after.body)

@@ -28,6 +28,7 @@ def lower(graph: GraphSpec) -> ir.Program:
     typed = analysed(graph)
     lowering = _Lowering(graph, typed)
     body = lowering.lower_block(graph.body)
+    after = lowering.after()
     return ir.Program(
         name=graph.name,
         kind=graph.kind,
@@ -43,6 +44,7 @@ def lower(graph: GraphSpec) -> ir.Program:
         body=body,
         limits=_with_defaults(graph.limits),
         schedule=_schedule(graph),
+        after=after,
     )
 
 
@@ -86,6 +88,18 @@ class _Lowering:
         nodes = tuple(replace(self.lower_node(node), needs=edges[node.name]) for node in block.nodes.values())
         output = None if block.output is MISSING else ir.Value(block.output)
         return ir.Block(nodes, plan(list(block.nodes), edges), output)
+
+    def after(self) -> ir.After | None:
+        block = self.graph.after
+        if block is None:
+            return None
+        self._address = ("finally",)
+        body = self.lower_block(block)
+        self._address = ()
+        own = {node.name for node in body.nodes}
+        used = dict.fromkeys(name for node in body.nodes for name in node.refs if name not in own)
+        # An agent's instruction and a tool's undoing may see the input too.
+        return ir.After(body, ("input", *(name for name in used if name not in ("input", "run", "error"))))
 
     def lower_node(self, node: NodeSpec) -> ir.Node:
         above, self._address = self._address, (*self._address, node.name)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agentflow import __version__, ir
-from agentflow.codegen.invocations import own, walk
+from agentflow.codegen.invocations import everything, own
 from agentflow.tools.schema import definitions, schema_of
 from agentflow.types import Json, Type
 
 
 def manifest(program: ir.Program, revision: str) -> dict[str, Json]:
-    nodes: Json = [{"path": node.path, "kind": node.kind, "line": node.line} for node in walk(program.body.nodes)]
+    nodes: Json = [{"path": node.path, "kind": node.kind, "line": node.line} for node in everything(program)]
     return {
         "agentflow": __version__,
         "graph": program.name,
@@ -29,13 +29,13 @@ def manifest(program: ir.Program, revision: str) -> dict[str, Json]:
 def services(program: ir.Program, revision: str) -> Sequence[str]:
     """The Restate services of a graph: its entry, the nodes with invocations of their own, approvals, stream."""
     names = [program.name]
-    if own(program):
+    if own(program) or program.after is not None:
         names.append(f"{program.name}.nodes_{revision}")
-    if any(isinstance(node.op, ir.Gate) for node in walk(program.body.nodes)):
+    if any(isinstance(node.op, ir.Gate) for node in everything(program)):
         names.append(f"{program.name}.approvals")
     if program.schedule is not None:
         names.append(f"{program.name}.schedule")
-    if any(isinstance(node.op, ir.Emit) for node in walk(program.body.nodes)):
+    if any(isinstance(node.op, ir.Emit) for node in everything(program)):
         names.append(f"{program.name}.stream")
     return names
 

@@ -15,7 +15,7 @@ from agentflow.nodes import common
 from agentflow.nodes.kind import Guard, Template
 from agentflow.spec.model import MISSING, BlockSpec, GraphSpec, NodeSpec
 from agentflow.tools.registry import KINDS as TOOL_KINDS
-from agentflow.types import ANY, BOOLEAN, STRING, Field, Nullable, Object, Type
+from agentflow.types import ANY, BOOLEAN, STRING, Enumeration, Field, Nullable, Object, Type
 
 
 @dataclass(eq=False, slots=True)
@@ -28,6 +28,7 @@ class Binding:
     type: Type = ANY
     owner: Place | None = None  # inside which it is known; None: inside the whole graph, or its node's block
     inferred: bool = False  # the owner's kind knows its type
+    ended: Place | None = None  # in `finally`: the node of the graph that it names, which may never have begun
 
 
 @dataclass(eq=False, slots=True)
@@ -117,6 +118,7 @@ class Analysis:
     graph: GraphSpec
     outer: Scope  # `input` and `run`
     root: Block = field(init=False)
+    after: Block | None = None  # `finally`
     blocks: list[Block] = field(default_factory=list)
     places: list[Place] = field(default_factory=list)  # in the order of the file, outer before inner
     texts: list[Text] = field(default_factory=list)
@@ -147,7 +149,21 @@ def analyse(graph: GraphSpec) -> Analysis:
     for agent in graph.agents.values():
         walk.free([Template((*agent.path, "instruction"), "text", agent.instruction, expected=STRING)])
     analysis.root = walk.block(graph.body, outer, None)
+    if graph.after is not None:
+        analysis.after = walk.block(graph.after, _ended(analysis), None)
     return analysis
+
+
+def _ended(analysis: Analysis) -> Scope:
+    """What `finally` sees: how the run ended, and every node as a value that may be null."""
+    run = run_type(analysis.graph)
+    assert isinstance(run, Object)
+    state = Field("state", Enumeration(("succeeded", "failed", "rejected", "cancelled")))
+    given: dict[str, Type] = {"run": Object((*run.fields, state)), "error": Nullable(common.ERROR)}
+    scope = analysis.outer.inner(given, None)
+    for name, place in analysis.root.places.items():
+        scope.names[name] = Binding(name, (scope.depth, len(scope.names)), ended=place)
+    return scope
 
 
 class _Walk:
@@ -167,7 +183,7 @@ class _Walk:
         for at, node in enumerate(spec.nodes.values()):
             place = Place(node, scope, owner, block)
             hidden = outer.find(node.name)
-            if hidden is not None:
+            if hidden is not None and (hidden.place or hidden.ended):
                 self.analysis.hidden.append((place, hidden))
             block.places[node.name] = place
             block.edges[node.name] = {}

@@ -36,9 +36,8 @@ def check(analysis: Analysis) -> Iterator[Diagnostic]:
         yield _unknown_need(analysis, place, at, count < EXPLAINED)
     for place, binding in analysis.hidden:
         source = analysis.graph.source
-        outer = binding.place
-        if outer is None:
-            continue  # a word of the language, which names no node anyway
+        outer = binding.place or binding.ended
+        assert outer is not None  # a word of the language names no node
         related = ((source.key_span(outer.node.path), "this is the outer one"),)
         message = f"the node {quoted(place.node.name)} hides a name from outside"
         help = "give it another name: names are seen from inside, and none has two meanings"

@@ -55,6 +55,8 @@ class Typed:
     def run(self) -> None:
         """Every type, in the order of the edges, so that none is found by way of a long chain of others."""
         self.of_block(self.analysis.root)
+        if self.analysis.after is not None:
+            self.of_block(self.analysis.after)
 
     def of_block(self, block: Block) -> Type:
         for name in self.order.of(block):
@@ -258,14 +260,21 @@ class ScopeNames(Names):
             return None
         if binding.place is not None:
             return self.typed.of_place(binding.place)
+        if binding.ended is not None:
+            return nullable(self.typed.of_place(binding.ended))
         return self.typed.inferred(binding) if binding.inferred else binding.type
 
     def _place(self, name: str) -> Place | None:
         binding = self.scope.find(name)
         return binding.place if binding is not None else None
 
+    def _ended(self, name: str) -> Place | None:
+        """The node of the graph that a name of `finally` is."""
+        binding = self.scope.find(name)
+        return binding.ended if binding is not None else None
+
     def done(self, name: str) -> Type:
-        place = self._place(name)
+        place = self._place(name) or self._ended(name)
         if place is None:
             return self.type_of(name) or ANY
         self.typed.of_place(place)
@@ -273,6 +282,8 @@ class ScopeNames(Names):
 
     def outcomes(self, name: str) -> Outcomes | None:
         place = self._place(name)
+        if self._ended(name) is not None:
+            return Outcomes(syntax.Tested(syntax.Name(name, 0), "unknown", (), 0), True)
         if place is None:
             return None
         when = when_of(place)
@@ -285,6 +296,8 @@ class ScopeNames(Names):
 
     def why_null(self, name: str) -> str | None:
         place = self._place(name)
+        if self._ended(name) is not None:
+            return "the run may end before it is done"
         if place is None:
             return None
         if place.skippable:
@@ -294,7 +307,7 @@ class ScopeNames(Names):
         return None
 
     def is_node(self, name: str) -> bool:
-        return self._place(name) is not None
+        return (self._place(name) or self._ended(name)) is not None
 
 
 @dataclass(frozen=True)

@@ -31,13 +31,19 @@ def walk(nodes: tuple[ir.Node, ...]) -> Iterator[ir.Node]:
         yield from walk(tuple(inner(node)))
 
 
+def everything(program: ir.Program) -> Iterator[ir.Node]:
+    """All nodes of a program, in file order."""
+    for block in program.blocks:
+        yield from walk(block.nodes)
+
+
 def own(program: ir.Program) -> list[ir.Node]:
     """The nodes with invocations of their own, in file order. Of a long list each part has one."""
     tools = {tool.name: tool for tool in program.tools}
-    beside = {id(node) for node in _beside(program.body)}
+    beside = {id(node) for block in program.blocks for node in _beside(block)}
     return [
         node
-        for node in walk(program.body.nodes)
+        for node in everything(program)
         if isinstance(node.op, ir.Each) or (id(node) in beside and _needs_own(node, tools))
     ]
 

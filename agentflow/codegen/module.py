@@ -9,7 +9,7 @@ from typing import assert_never
 from agentflow import __version__, ir, journal
 from agentflow.codegen import emit as ops
 from agentflow.codegen import operations
-from agentflow.codegen.invocations import own, walk
+from agentflow.codegen.invocations import everything, own, walk
 from agentflow.codegen.names import Names, constant_name, identifier
 from agentflow.codegen.types import Types
 from agentflow.codegen.writer import Call, Expression, ListOf, Writer, data, literal, plain
@@ -52,7 +52,7 @@ class Module:
         self.types.declare([(definition.name, definition.type) for definition in program.types])
         self.input = self.types.annotation(program.input, "input")
         self.flow = self.names.take(program.name)
-        self.nodes = list(walk(program.body.nodes))
+        self.nodes = list(everything(program))
         for model in program.models:
             self.model_names[model.name] = self.names.take(constant_name(model.name))
         for name in operations.shared(program.tools):
@@ -67,7 +67,8 @@ class Module:
         self.own = own(program)
         for node in self.own:
             self.uses[node.path] = self._used(node)
-        self._regions(program.body)
+        for block in program.blocks:
+            self._regions(block)
         for node in self.nodes:
             if isinstance(node.op, ir.Group | ir.Loop):
                 self._regions(node.op.body)
@@ -105,6 +106,15 @@ class Module:
             writer.line(f'"""{one_line}"""')
 
     # ------------------------------------------------------------ the parts, in the order of the file
+
+    def _after(self, writer: Writer, after: ir.After) -> None:
+        writer.gap()
+        writer.statement("@", Call("af.finally_", ["GRAPH", ("uses", ops.names(after.refs))]))
+        writer.line(f"async def {self.names.take(f'{self.flow}_finally')}(run: af.Run) -> af.Json:")
+        writer.indent()
+        writer.line('"""Once the run has ended, however it did."""')
+        ops.block(self, writer, after.body)
+        writer.dedent()
 
     def text_of_module(self) -> str:
         body = Writer()
@@ -297,9 +307,11 @@ class Module:
         writer.line('"""The nodes in the order in which they run."""')
         ops.block(self, writer, self.program.body)
         writer.dedent()
+        if self.program.after is not None:
+            self._after(writer, self.program.after)
         writer.gap()
         services: list[Expression] = [f"af.{self.program.kind}(GRAPH, {self.flow})"]
-        if self.own:
+        if self.own or self.program.after is not None:
             handlers: list[tuple[str, Expression]] = [
                 (identifier(node.path.replace(".", "__")), self.node_names[node.path]) for node in self.own
             ]

@@ -21,6 +21,7 @@ from agentflow.runtime.graph import (
     Tool,
     Undo,
     Use,
+    finally_,
     node,
 )
 from agentflow.runtime.http_tool import Api, http
@@ -58,6 +59,7 @@ __all__ = [
     "Use",
     "approvals",
     "command",
+    "finally_",
     "http",
     "mcp_server",
     "node",

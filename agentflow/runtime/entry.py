@@ -18,9 +18,10 @@ from restate.handler import HandlerIO, handler_from_callable
 from restate.serde import BytesSerde
 
 from agentflow.runtime import following, rehearsal, saga, schema, steps, streams
+from agentflow.runtime.after import follow, run_after
 from agentflow.runtime.errors import Cancelled, NodeError, TimedOut
 from agentflow.runtime.flow import OUTCOMES, Run
-from agentflow.runtime.graph import Graph, Node
+from agentflow.runtime.graph import After, Graph, Node
 from agentflow.runtime.invocation import Invocation, Limit
 from agentflow.runtime.lists import Part
 from agentflow.runtime.replies import replies_for
@@ -72,8 +73,13 @@ def service(graph: Graph, flow: Flow) -> restate.Service:
 
 
 def own_invocations(graph: Graph, /, **nodes: Node) -> restate.Service:
-    """A private service with a handler for each node that runs beside others; it belongs to this revision alone."""
+    """A private service with a handler for each node that runs beside others, and for what follows the run.
+
+    It belongs to this revision alone.
+    """
     private = restate.Service(f"{graph.name}.nodes_{graph.revision}", ingress_private=True, abort_timeout=ABORT)
+    for after in graph.after:
+        after.handler = _following(private, graph, after)
     for name, node in nodes.items():
         graph.handlers[node] = _own_invocation(private, graph, name, node)
     return private
@@ -83,6 +89,14 @@ def _own_invocation(private: restate.Service, graph: Graph, name: str, node: Nod
     @private.handler(name=name, input_serde=BytesSerde(), output_serde=BytesSerde())
     async def handler(ctx: restate.Context, body: bytes) -> bytes:
         return await branch(graph, node, ctx, body)
+
+    return handler
+
+
+def _following(private: restate.Service, graph: Graph, after: After) -> Callable[..., Any]:
+    @private.handler(name="finally", input_serde=BytesSerde())
+    async def handler(ctx: restate.Context, body: bytes) -> None:
+        await follow(graph, after, ctx, body)
 
     return handler
 
@@ -147,26 +161,29 @@ class _Owner:
         self._tell(invocation, "running", started, {"started": started})
         if self.graph.limits.time is not None:
             invocation.alarm("", self.graph.limits.time)
+        root = Run(invocation, "", {"input": given, "run": run, OUTCOMES: {}})
         try:
-            output = await flow(Run(invocation, "", {"input": given, "run": run, OUTCOMES: {}}))
+            output = await flow(root)
             result = _encode(output)
             if invocation.cancelled:
                 raise Cancelled
         except NodeError as failure:
-            raise await self._end(invocation, failure, started) from None
+            raise await self._end(root, failure, started) from None
         except TimedOut:
             error = NodeError("limit", f"the run took longer than {self.graph.limits.time} (limits.time)", code=504)
-            raise await self._end(invocation, error, started) from None
+            raise await self._end(root, error, started) from None
         except Cancelled:
             error = NodeError("cancelled", "the run was cancelled", code=499)
-            raise await self._end(invocation, error, started) from None
+            raise await self._end(root, error, started) from None
+        after = await run_after(root, "succeeded", None)
         self._put("spent", vars(invocation.spent))
-        about = {"started": started, **_rolled_back(invocation), "ended": invocation.now}
+        about = {"started": started, **_rolled_back(invocation), **_reported(after), "ended": invocation.now}
         self._tell(invocation, "succeeded", invocation.now, about)
         return result
 
-    async def _end(self, invocation: Invocation, error: NodeError, started: float) -> TerminalError:
+    async def _end(self, root: Run, error: NodeError, started: float) -> TerminalError:
         """Undoes what was done, writes the final state, and makes the error that says so."""
+        invocation = root.invocation
         state = {"cancelled": "cancelled", "rejected": "rejected", "expired": "rejected"}.get(error.kind, "failed")
         ended = steps.journaled(self.ctx, "end", steps.now)
         await invocation.outlast(ended)
@@ -176,8 +193,9 @@ class _Owner:
             self._tell(invocation, "compensating", invocation.now, about)
             await saga.undo(invocation, invocation.undo, error.as_json())
         undone, not_undone = invocation.undone, invocation.not_undone
+        after = await run_after(root, state, error)
         self._put("spent", vars(invocation.spent))
-        about = {**about, **_rolled_back(invocation), "ended": invocation.now}
+        about = {**about, **_rolled_back(invocation), **_reported(after), "ended": invocation.now}
         self._tell(invocation, state, invocation.now, about)
         message = error.message
         if undone:
@@ -216,6 +234,11 @@ class _Owner:
         if vars(invocation.spent) != self.spent:
             self.spent = dict(vars(invocation.spent))
             self._put("spent", self.spent)
+
+
+def _reported(after: Json) -> dict[str, Json]:
+    """The error of what followed the run, where it failed."""
+    return {} if after is None else {"finally": after}
 
 
 def _rolled_back(invocation: Invocation) -> dict[str, Any]:

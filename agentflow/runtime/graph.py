@@ -189,6 +189,25 @@ def node(
     return declare
 
 
+@dataclass
+class After:
+    """What is done once a run has ended; `uses` names what it needs of the run's scope."""
+
+    body: Callable[[Run], Coroutine[Any, Any, Json]]
+    uses: tuple[str, ...]
+    handler: Callable[..., Any] | None = None
+
+
+def finally_(graph: Graph, *, uses: Sequence[str]) -> Callable[[Callable[[Run], Coroutine[Any, Any, Json]]], After]:
+    """Makes a function what is done once a run of the graph has ended, however it did."""
+
+    def declare(body: Callable[[Run], Coroutine[Any, Any, Json]]) -> After:
+        graph.after.append(After(body, tuple(uses)))
+        return graph.after[0]
+
+    return declare
+
+
 @dataclass(frozen=True)
 class Graph:
     """One revision of a graph. `input` and `output` are types; without nodes of its own no field is empty."""
@@ -206,6 +225,7 @@ class Graph:
     agents: dict[str, Agent] = field(default_factory=dict)
     tools: dict[str, Tool] = field(default_factory=dict)
     handlers: dict[Node, Callable[..., Any]] = field(default_factory=dict)  # of nodes with invocations of their own
+    after: list[After] = field(default_factory=list)  # `finally`, where the graph has it
 
     def agent(self, agent: Agent) -> Agent:
         """Registers an agent, so that handoffs find it by name."""

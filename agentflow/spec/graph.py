@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal
 
 from agentflow.diagnostics import Diagnostic, Path, choices_help, quoted
@@ -34,10 +35,11 @@ KEYS = (
     "steps",
     "entry",
     "output",
+    "finally",
     "limits",
     "schedule",
 )
-LATER = ("finally", "include", "session", "state", "on_busy")
+LATER = ("include", "session", "state", "on_busy")
 VERSION = 1
 MESSAGE = Object((Field("message", STRING),))
 
@@ -79,6 +81,7 @@ def _graph(reader: Reader) -> GraphSpec:
         agents=agents,
         body=body,
         entry=entry,
+        after=_after(reader),
         limits=read_limits(reader),
         schedule=read_schedule(reader, input),
         broken=broken,
@@ -152,6 +155,13 @@ def _body(reader: Reader, agents: Mapping[str, AgentSpec]) -> tuple[str | None, 
         reader.error("misplaced-key", message, reader.at("output"), key=True)
         reader.take("output")
     return _entry(reader, agents, entry)
+
+
+def _after(reader: Reader) -> BlockSpec | None:
+    if not reader.has("finally"):
+        return None
+    block = NodeReader(reader.reading).block(reader, "finally")
+    return replace(block, output=MISSING)  # the output beside it is the graph's
 
 
 def _entry(reader: Reader, agents: Mapping[str, AgentSpec], entry: str | None) -> tuple[str | None, BlockSpec]:

@@ -152,6 +152,7 @@ class GraphSpec:
     agents: Mapping[str, AgentSpec]
     body: BlockSpec
     entry: str | None  # the agent that the graph is, where it has no nodes
+    after: BlockSpec | None  # `finally`: once the run has ended, however it did
     limits: ir.Limits
     schedule: ScheduleSpec | None = None
     broken: frozenset[str] = field(default_factory=frozenset)  # names that exist but could not be read

@@ -12,6 +12,7 @@ from agentflow.spec.settings import read_retry, read_undo
 from agentflow.types import Json
 
 COMMON = ("description", "needs", "when", "timeout", "on_error", "compensate")
+NAMED_BY_AUTHOR = ("nodes", "steps", "parallel", "loop", "finally")  # what holds nodes with names of their own
 ALL_VERBS = (*VERBS, *LATER)
 
 
@@ -24,7 +25,7 @@ class NodeReader:
     def node(self, path: Path, name: str, data: Json) -> NodeSpec:
         """The node at a path. One that cannot be read still has its name."""
         what = f"the node {quoted(name)}"
-        if path[-2:-1] in (("nodes",), ("steps",), ("parallel",), ("loop",)) and (problem := bad_name(name, "a node")):
+        if path[-2:-1] and path[-2] in NAMED_BY_AUTHOR and (problem := bad_name(name, "a node")):
             self.reading.error("bad-name", problem[0], path, key=True, help=problem[1])
         reader = self.reading.reader(path, data, what)
         verb = self._verb(reader) if reader is not None else None

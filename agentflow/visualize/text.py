@@ -56,7 +56,8 @@ def text(program: Program, style: Style | None = None) -> str:
     style = style or Style()
     names = Names(program)
     lines = list(_top(program, style))
-    sections = [("nodes", _block(program.body, names)), *_declared(program, names)]
+    after = _block(program.after.body, names) if program.after is not None else ()
+    sections = [("nodes", _block(program.body, names)), ("finally", after), *_declared(program, names)]
     for title, items in sections:
         if items:
             lines += ["", style.paint("quiet", title), *_tree(items, style, "")]
