@@ -23,7 +23,7 @@ finally:
   told:
     tool: work
     with:
-      name: "{{ run.state }} {{ first.id if first else '-' }} {{ slow | default('-') }} {{ error.code if error else 0 }}"
+      name: "{{ run.state }} {{ first.id if first else '-' }} {{ slow | default('-') }} {{ error.code | default(0) }}"
   more:
     parallel:
       a: {tool: work, with: {name: a}}
