@@ -11,6 +11,7 @@ import contextlib
 import inspect
 import json
 import math
+import struct
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -20,6 +21,8 @@ from typing import Any, cast
 import restate
 from restate.exceptions import TerminalError
 from restate.server_context import ServerInvocationContext
+from restate.server_types import ReceiveChannel
+from restate.vm import VMWrapper
 
 from agentflow import ToolError
 from agentflow.runtime import templates
@@ -173,6 +176,7 @@ class Case:
     def told(self) -> dict[str, Any]:
         return {
             "now": self.now,
+            "attempts": _attempts(self.id),
             "timers": [[name, *timer] for name, timer in self.timers.items()],
             "sleepers": [
                 [number, sleeper.due, sleeper.invocation, sleeper.works] for number, sleeper in self.sleepers.items()
@@ -213,6 +217,7 @@ def begin(orders: Sequence[Mapping[str, Any]]) -> Callable[..., Awaitable[None]]
             sources[path] = source
         CASES[str(order["id"])] = _case(sources[path], order)
     _hand_on()
+    _watch()
     return _control
 
 
@@ -249,6 +254,104 @@ def _stubs(source: Source, entries: Any, place: Place) -> Sequence[Stub]:
 
 def _seconds(duration: str | None) -> float:
     return 0.0 if duration is None else milliseconds(duration) / 1000
+
+
+# ---------------------------------------------------------------- what the engine and an attempt know of each other
+
+HEAD = struct.Struct(">HHI")  # of a message: its type, flags, and the length of what follows
+COMMANDS, NOTIFICATIONS = range(0x0400, 0x0800), range(0x8000, 0x10000)  # types of messages that are journal entries
+
+
+@dataclass
+class Entries:
+    """Counts the journal entries in a stream of messages, whatever it is cut into."""
+
+    kinds: Sequence[range]
+    count: int = 0
+    rest: bytes = b""
+
+    def feed(self, chunk: bytes) -> None:
+        self.rest += chunk
+        while len(self.rest) >= HEAD.size:
+            kind, _, length = HEAD.unpack_from(self.rest)
+            if len(self.rest) < HEAD.size + length:
+                return
+            self.rest = self.rest[HEAD.size + length :]
+            self.count += any(kind in kinds for kinds in self.kinds)
+
+
+@dataclass
+class Attempt:
+    """An attempt at an invocation, as it is under way here: what it has heard and said, and whether it only listens.
+
+    Once it listens, and has heard and said as many entries as the engine has in the journal, nothing is between them.
+    """
+
+    heard: Entries = field(default_factory=lambda: Entries((COMMANDS, NOTIFICATIONS)))
+    said: Entries = field(default_factory=lambda: Entries((COMMANDS,)))
+    listens: bool = False
+
+    @staticmethod
+    def of(owner: Any) -> Attempt:
+        """Of the SDK's object that it belongs to."""
+        if not hasattr(owner, "agentflow_attempt"):
+            owner.agentflow_attempt = Attempt()
+        attempt: Attempt = owner.agentflow_attempt
+        return attempt
+
+
+ATTEMPTS: dict[str, ServerInvocationContext] = {}  # by invocation
+
+
+def _watch() -> None:
+    """Has the SDK tell of its attempts what `Attempt` is to know."""
+    notify_input, take_output = VMWrapper.notify_input, VMWrapper.take_output
+    enter, finished = ServerInvocationContext.enter, ServerInvocationContext.on_attempt_finished
+    receive = ReceiveChannel.__call__
+
+    def hearing(self: VMWrapper, input_buf: bytes) -> None:
+        Attempt.of(self).heard.feed(bytes(input_buf))
+        notify_input(self, input_buf)
+
+    def saying(self: VMWrapper) -> bytes:
+        chunk = take_output(self)
+        if chunk:
+            Attempt.of(self).said.feed(bytes(chunk))
+        return chunk
+
+    async def listening(self: ReceiveChannel) -> Any:
+        attempt = Attempt.of(self)
+        attempt.listens = True
+        try:
+            return await receive(self)
+        finally:
+            attempt.listens = False
+
+    async def entering(self: ServerInvocationContext) -> None:
+        ATTEMPTS[self.request().id] = self
+        await enter(self)
+
+    def finishing(self: ServerInvocationContext) -> None:
+        if ATTEMPTS.get(self.request().id) is self:
+            del ATTEMPTS[self.request().id]
+        finished(self)
+
+    VMWrapper.notify_input = hearing  # type: ignore[method-assign]
+    VMWrapper.take_output = saying  # type: ignore[method-assign]
+    ReceiveChannel.__call__ = listening  # type: ignore[method-assign]
+    ServerInvocationContext.enter = entering  # type: ignore[method-assign]
+    ServerInvocationContext.on_attempt_finished = finishing  # type: ignore[method-assign]
+
+
+def _attempts(case: str) -> dict[str, tuple[int, bool]]:
+    """By invocation: how many journal entries its attempt knows, and whether it does nothing but listen."""
+    found = {}
+    for id, ctx in ATTEMPTS.items():
+        if ctx.request().headers.get(HEADER) == case:
+            talk, channel = Attempt.of(ctx.vm), cast(Any, ctx.receive)
+            listens = Attempt.of(channel).listens and channel._queue.empty()
+            found[id] = (talk.heard.count + talk.said.count, listens)
+    return found
 
 
 def _hand_on() -> None:

@@ -19,9 +19,8 @@ from agentflow.serve.worker import Worker
 from agentflow.types import Json
 
 HOST = "127.0.0.1"
-# The engine lets go of whatever waits, at once: so it shows when nothing but waiting is left. And every wait is then a
-# replay, which shows what is not deterministic.
-SUSPENDS = {"RESTATE_WORKER__INVOKER__INACTIVITY_TIMEOUT": "0s"}
+# What waits keeps its attempt: one that was suspended while a step of it is still at work would hear of nothing else.
+WAITS = {"RESTATE_WORKER__INVOKER__INACTIVITY_TIMEOUT": "10m"}
 OFFLINE = {"AGENTFLOW_OFFLINE": "1", "AGENTFLOW_APPROVAL_KEY": ""}
 
 
@@ -32,7 +31,7 @@ class Stand:
         self, folder: Path, binary: Path, revisions: Sequence[Revision], cases: Sequence[Mapping[str, Json]]
     ) -> None:
         ingress, admin, node = (ports.check_free(HOST, 0, "") for _ in range(3))
-        self._engine = Engine(binary, folder / "engine", HOST, ingress, admin, node, SUSPENDS)
+        self._engine = Engine(binary, folder / "engine", HOST, ingress, admin, node, WAITS)
         self._folder = folder
         self._revisions = list(revisions)
         self._cases = cases

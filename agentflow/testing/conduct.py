@@ -182,7 +182,7 @@ class Conductor:
         told: Any = self.stand.conduct(do="told", cases=[one.id for one in still])
         journals = self._journals(row["id"] for one in still for row in one.rows)
         for one in still:
-            at_rest = _parked(one, told[one.id], journals) and not _on_its_way(one, journals, by_id)
+            at_rest = _at_rest(one, told[one.id], journals) and not _on_its_way(one, journals, by_id)
             if at_rest and one.idle:
                 one.idle = False
                 self._next(one, told[one.id])
@@ -338,20 +338,26 @@ def _reason(row: Row) -> str:
     return failure.strip().splitlines()[0][:300]
 
 
-def _parked(one: Running, told: Mapping[str, Any], journals: Mapping[str, list[Row]]) -> bool:
-    """Whether what the engine takes to be running are steps that wait for their time, and nothing but such."""
-    asleep = Counter(invocation for _, _, invocation, works in told["sleepers"] if not works)
+def _at_rest(one: Running, told: Mapping[str, Any], journals: Mapping[str, list[Row]]) -> bool:
+    """Whether every invocation only waits: what it and the engine know of each other is the same, and its steps pause."""
+    paused = Counter(invocation for _, _, invocation, works in told["sleepers"] if not works)
     for row in one.rows:
+        id = str(row["id"])
         if row["status"] == "suspended":
             continue
-        kinds = Counter(str(entry["entry_type"]) for entry in journals.get(str(row["id"]), []))
-        if not asleep[str(row["id"])] or kinds["Command: Run"] - kinds["Notification: Run"] != asleep[str(row["id"])]:
+        kinds = Counter(str(entry["entry_type"]) for entry in journals.get(id, []))
+        known, listens = told["attempts"].get(id, (0, False))
+        if (
+            not listens
+            or known != row["journal_size"]
+            or kinds["Command: Run"] - kinds["Notification: Run"] != paused[id]
+        ):
             return False
     return True
 
 
 def _on_its_way(one: Running, journals: Mapping[str, list[Row]], by_id: Mapping[str, Row]) -> bool:
-    """Whether an invocation waits for a call that has ended, for one that has not begun, or for a real timer."""
+    """Whether one of them waits for a call that has ended, for one that has not begun, or for a real timer."""
     for row in one.rows:
         entries = journals.get(str(row["id"]), [])
         kinds = Counter(str(entry["entry_type"]) for entry in entries)
