@@ -497,4 +497,31 @@ in it, also for a script of one's own, where it is "$1":
     ),
 }
 
-CODES: dict[str, Explanation] = {**_FILE, **_KEYS, **_NAMES, **_TYPES, **_TOOLS, **_OUTSIDE, **CHECK_CODES}
+_TESTS = {
+    "bad-reply": Explanation(
+        "A test says what a model answers in a way that is none.",
+        """
+An entry of a list of replies is one of say, call, calls, handoff and error, as in NAME.replies.yaml:
+
+    replies: {adjuster: [{say: {decision: pay, amount: 200, reason: fine}}]}
+""",
+    ),
+    "test-failed": Explanation(
+        "A test case did not go as it expects.",
+        """
+The place is what the case expects, or what it wanted done and could not be. Mappings under expect are subsets, lists
+and all else must be equal. What became of the run, where that may explain it, is in the help of the first.
+""",
+    ),
+}
+
+CODES: dict[str, Explanation] = {
+    **_FILE,
+    **_KEYS,
+    **_NAMES,
+    **_TYPES,
+    **_TOOLS,
+    **_OUTSIDE,
+    **_TESTS,
+    **CHECK_CODES,
+}

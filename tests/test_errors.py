@@ -17,6 +17,7 @@ from agentflow.rendering import render
 FOLDER = Path(__file__).parent / "errors"
 CASES = sorted(FOLDER.glob("*.yaml"))
 NOT_IN_A_FILE = {"file-too-large", "missing-extra"}  # see test_source.py and test_models.py
+IN_TESTS = {"bad-reply", "test-failed"}  # see test_cases.py and serve/test_test_command.py
 UPDATE = bool(os.environ.get("AGENTFLOW_UPDATE"))
 
 
@@ -46,7 +47,7 @@ def test_a_mistake_is_told_at_its_line(case: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_every_code_has_a_case() -> None:
-    assert set(CODES) == {code_of(case) for case in CASES} | NOT_IN_A_FILE
+    assert set(CODES) == {code_of(case) for case in CASES} | NOT_IN_A_FILE | IN_TESTS
 
 
 @pytest.mark.parametrize("code", sorted(CODES))

@@ -329,12 +329,12 @@ def _watch() -> None:
 
     async def entering(self: ServerInvocationContext) -> None:
         ATTEMPTS[self.request().id] = self
-        await enter(self)
+        await cast(Any, enter)(self)
 
     def finishing(self: ServerInvocationContext) -> None:
         if ATTEMPTS.get(self.request().id) is self:
             del ATTEMPTS[self.request().id]
-        finished(self)
+        cast(Any, finished)(self)
 
     VMWrapper.notify_input = hearing  # type: ignore[method-assign]
     VMWrapper.take_output = saying  # type: ignore[method-assign]

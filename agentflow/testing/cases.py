@@ -14,6 +14,8 @@ from agentflow.codegen.invocations import walk
 from agentflow.diagnostics import Diagnostic, Path, choices_help, quoted
 from agentflow.durations import BadDuration, milliseconds
 from agentflow.project import project_root
+from agentflow.runtime.errors import ModelRefused
+from agentflow.runtime.replies import ReplyReader
 from agentflow.source import Source, read
 from agentflow.spec.fit import misfit
 from agentflow.spec.reader import Reader, Reading
@@ -215,13 +217,28 @@ def _now(reader: Reader) -> float:
 
 
 def _replies(reader: Reader, names: Names) -> None:
-    """By whom they are; the lists themselves are read by `replies`, where they are used."""
-    whole = names.agents | {path.rpartition(".")[2] for path in names.nodes}
-    for name in reader.entries("replies", "a mapping from agents and nodes to lists of replies"):
-        if name not in whole:
-            message = f"there is no agent and no node {quoted(name)}"
-            help = choices_help(name, whole)
-            reader.error("unknown-agent", message, reader.at("replies", name), key=True, help=help)
+    """Reports what is wrong; the lists themselves are read again where they are used (`runtime.replies`)."""
+    known = names.agents | {path.rpartition(".")[2] for path in names.nodes}
+    for name, given in reader.entries("replies", "a mapping from agents and nodes to lists of replies").items():
+        path = reader.at("replies", name)
+        if name not in known:
+            help = choices_help(name, known)
+            reader.error("unknown-agent", f"there is no agent and no node {quoted(name)}", path, key=True, help=help)
+        try:
+            _Located(reader.reading.source).list(path, given)
+        except _BadReply as bad:
+            reader.error("bad-reply", bad.message, bad.place)
+
+
+class _BadReply(ModelRefused):
+    def __init__(self, place: Path, message: str) -> None:
+        super().__init__(message)
+        self.place = place
+
+
+class _Located(ReplyReader):
+    def wrong(self, place: Path, message: str) -> ModelRefused:
+        return _BadReply(place, message)
 
 
 # ---------------------------------------------------------------- people, and the world outside

@@ -339,7 +339,7 @@ def _reason(row: Row) -> str:
 
 
 def _at_rest(one: Running, told: Mapping[str, Any], journals: Mapping[str, list[Row]]) -> bool:
-    """Whether every invocation only waits: what it and the engine know of each other is the same, and its steps pause."""
+    """Whether all of it only waits: an invocation and the engine know the same of each other, and its steps pause."""
     paused = Counter(invocation for _, _, invocation, works in told["sleepers"] if not works)
     for row in one.rows:
         id = str(row["id"])

@@ -181,3 +181,71 @@ def test_each_kind_of_failure_is_told_at_its_line(project: Path) -> None:
     assert failure is not None and 'expected "succeeded", got "failed"' in (failure.text or "")
     assert "coverage of desk: " in done.stdout and "gate      never rejected" in done.stdout
     assert file.is_file()
+
+
+RACE = """agentflow: 1
+graph: race
+input: {message: string}
+models: {default: {model: gemini-2.5-flash, retry: {attempts: 3, initial: 1s}}}
+tools:
+  act: {python: "tools.desk:act", timeout: 10s, retry: {attempts: 2, initial: 5s}}
+  slow: {python: "tools.desk:act", compensate: {tool: undo, with: {id: "{{ result.id }}"}}}
+  undo: {python: "tools.desk:undo"}
+agents:
+  hare: {instruction: You run.}
+  snail: {instruction: You crawl.}
+nodes:
+  first:
+    parallel:
+      hare: {agent: hare, prompt: Run.}
+      snail: {agent: snail, prompt: Crawl.}
+      step: {tool: slow, with: {name: step}}
+    join: first
+  asked:
+    when: input.message == "ask"
+    agent: snail
+    prompt: Well?
+    timeout: 30m
+    on_error: continue
+    needs: [first]
+  tried: {tool: act, with: {name: x}, when: input.message == "try", on_error: continue, needs: [asked]}
+  one: {tool: slow, with: {name: one}, needs: [tried]}
+  two: {tool: slow, with: {name: two}, needs: [one]}
+  gate: {approval: Well?, approvers: [ann], timeout: 1d, on_timeout: fail, needs: [two], when: input.message == "gate"}
+  last: {fail: The end., needs: [gate]}
+limits: {time: 20d}
+"""
+IN_TIME = """
+replies: {hare: [{delay: 1h, say: here}], snail: [{delay: 5h, say: there}]}
+tools: {slow: {return: {id: "{{ args.name }}"}, delay: 2h}, undo: {return: null}}
+cases:
+  the_faster_wins_and_the_slower_take_no_time:
+    input: {message: x}
+    expect: {nodes: {first.hare: succeeded, first.snail: cancelled}, undone: [undo, undo, undo], elapsed: 6h}
+  a_time_limit_is_exact:
+    input: {message: ask}
+    expect: {nodes: {asked: {state: failed, error: {kind: timeout}}}, elapsed: 6h30m}
+  tries_and_the_pauses_between_them_take_their_time:
+    input: {message: try}
+    tools: {act: {return: {id: x}, delay: 10s}}
+    expect: {nodes: {tried: {state: failed, error: {kind: timeout, code: 504}}}, calls: {act: 1}, elapsed: 6h25s}
+  what_is_done_is_undone_in_reverse:
+    input: {message: gate}
+    expect:
+      state: rejected
+      undone: [first.step, two, one]    # who lost the race, then
+      calls: {undo: [{id: step}, {id: two}, {id: one}]}
+      elapsed: 30h
+  the_runs_own_limit_is_exact:
+    input: {message: gate}
+    replies: {hare: [{delay: 19d, say: x}], snail: [{delay: 30d, say: x}]}
+    tools: {slow: {return: {id: x}, delay: 21d}}
+    expect: {error: {kind: limit, code: 504}, elapsed: 20d}
+"""
+
+
+def test_time_is_exact_whatever_races(project: Path) -> None:
+    (project / "graphs" / "race.yaml").write_text(RACE)
+    (project / "graphs" / "race.test.yaml").write_text(IN_TIME)
+    done = run(project, "race")
+    assert done.returncode == 0, done.stdout
