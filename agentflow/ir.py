@@ -293,6 +293,28 @@ class Gate:
 
 
 @dataclass(frozen=True)
+class Question:
+    """A person fills in a form; waits in an invocation of its own. Never counts as consent."""
+
+    message: Text
+    to: Value
+    timeout: int | None
+    on_timeout: Literal["fail", "continue"] | None
+    form: Type
+    notify: Notify | None
+
+
+@dataclass(frozen=True)
+class Receive:
+    """The oldest message of a name that was sent to the run and nobody has taken yet."""
+
+    event: str
+    type: Type
+    timeout: int | None
+    on_timeout: Literal["fail", "continue"] | None
+
+
+@dataclass(frozen=True)
 class Fan:
     """Several at once; each branch is one node in a scope of its own."""
 
@@ -371,7 +393,7 @@ class Fail:
     code: int
 
 
-Op = Step | Turn | Gate | Fan | Each | Choice | Group | Loop | Let | Wait | Emit | Fail
+Op = Step | Turn | Gate | Fan | Each | Choice | Group | Loop | Let | Wait | Emit | Fail | Question | Receive
 
 
 @dataclass(frozen=True)

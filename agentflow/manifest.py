@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agentflow import __version__, ir
-from agentflow.codegen.invocations import everything, own
+from agentflow.codegen.invocations import asks_people, events, everything, own
 from agentflow.tools.schema import definitions, schema_of
 from agentflow.types import Json, Type
 
@@ -22,21 +22,24 @@ def manifest(program: ir.Program, revision: str) -> dict[str, Json]:
         "services": list(services(program, revision)),
         "input_schema": _schema(program.input, program.types),
         "output_schema": _schema(program.output, program.types),
+        "events": {name: _schema(op.type, program.types) for name, op in events(program).items()},
         "nodes": nodes,
     }
 
 
 def services(program: ir.Program, revision: str) -> Sequence[str]:
-    """The Restate services of a graph: its entry, the nodes with invocations of their own, approvals, stream."""
+    """The Restate services of a graph: entry, nodes with invocations of their own, approvals, stream, messages."""
     names = [program.name]
     if own(program) or program.after is not None:
         names.append(f"{program.name}.nodes_{revision}")
-    if any(isinstance(node.op, ir.Gate) for node in everything(program)):
+    if asks_people(program):
         names.append(f"{program.name}.approvals")
     if program.schedule is not None:
         names.append(f"{program.name}.schedule")
     if any(isinstance(node.op, ir.Emit) for node in everything(program)):
         names.append(f"{program.name}.stream")
+    if events(program):
+        names.append(f"{program.name}.inbox")
     return names
 
 

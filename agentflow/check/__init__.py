@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from agentflow.check import gates, models, order, own, places, reachability, references, switch, templates
+from agentflow.check import events, gates, models, order, own, places, reachability, references, switch, templates
 from agentflow.check.types import Typed
 from agentflow.diagnostics import Diagnostic
 from agentflow.spec.model import GraphSpec
@@ -24,6 +24,7 @@ def check(graph: GraphSpec) -> Iterator[Diagnostic]:
     yield from reachability.check(analysis, typed.order)
     yield from gates.check(analysis, typed)
     yield from models.check(graph)
+    yield from events.check(analysis)
 
 
 def analysed(graph: GraphSpec) -> Typed:

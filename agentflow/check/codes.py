@@ -248,6 +248,24 @@ all cases, and the message shows one in which the tool would run.
     payment: {tool: pay, when: sign_off is skipped or sign_off.approved}
 """,
     ),
+    "workflow-only": Explanation(
+        "This is possible in a workflow only.",
+        """
+Messages are sent to a run by its key, and only the runs of a workflow have one. A graph of another kind that is to
+wait for something from outside is made a workflow, or calls one (graph: NAME).
+""",
+    ),
+    "event-of-two-types": Explanation(
+        "Two nodes wait for the same message, with different types.",
+        """
+A message is checked when it comes, before it is known which node will take it. So `returns` says the same wherever
+its name is waited for; name the type once, in `types`.
+
+    first: {event: payment, returns: {amount: number}}
+    second: {event: payment}                            # wrong: of any type
+    second: {event: payment, returns: {amount: number}}
+""",
+    ),
     "dangerous-tool-in-agent": Explanation(
         "An agent holds a dangerous tool.",
         """

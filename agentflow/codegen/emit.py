@@ -89,7 +89,7 @@ def _signature(module: Module, op: ir.Op) -> tuple[str, str]:
     match op:
         case ir.Step(tool=tool):
             return ("def", "af.Flight") if module.tools[tool].one_step else ("async def", "af.Json")
-        case ir.Gate() | ir.Wait():
+        case ir.Gate() | ir.Wait() | ir.Question() | ir.Receive():
             return "def", "af.Flight"
         case ir.Let() | ir.Emit() | ir.Fail():
             return "def", "af.Json"
@@ -105,6 +105,10 @@ def _body(module: Module, writer: Writer, one: ir.Node) -> None:
             _turn(module, writer, one, one.op)
         case ir.Gate():
             _gate(module, writer, one, one.op)
+        case ir.Question():
+            _question(module, writer, one, one.op)
+        case ir.Receive():
+            _receive(module, writer, one.op)
         case ir.Fan():
             _fan(module, writer, one.op)
         case ir.Each():
@@ -170,11 +174,7 @@ def _gate(module: Module, writer: Writer, one: ir.Node, op: ir.Gate) -> None:
     if op.form is not None:
         arguments.append(("form", module.types.annotation(op.form, *one.path.split("."), "form")))
     if op.notify is not None:
-        told: Arguments = [module.tool_names[op.notify.tool], data(op.notify.args.data)]
-        uses = tuple(name for name in one.refs if name not in ("approver", "link", "message"))
-        if uses:
-            told.append(("uses", names(uses)))
-        arguments.append(("notify", Call("af.Notify", told)))
+        arguments.append(("notify", notify(module, one, op.notify)))
     writer.statement("return ", Call("run.approval", arguments))
 
 
@@ -185,6 +185,36 @@ def _wait(module: Module, writer: Writer, one: ir.Node, op: ir.Wait) -> None:
     if op.until is not None:
         arguments.append(("until", literal(op.until.text)))
     writer.statement("return ", Call("run.wait", arguments))
+
+
+def notify(module: Module, one: ir.Node, op: ir.Notify) -> Expression:
+    told: Arguments = [module.tool_names[op.tool], data(op.args.data)]
+    uses = tuple(name for name in one.refs if name not in ("approver", "link", "message"))
+    if uses:
+        told.append(("uses", names(uses)))
+    return Call("af.Notify", told)
+
+
+def _question(module: Module, writer: Writer, one: ir.Node, op: ir.Question) -> None:
+    arguments: Arguments = [
+        module.text(op.message, one.path, "message"),
+        ("to", data(op.to.data)),
+        ("form", module.types.annotation(op.form, *one.path.split("."), "form")),
+        *_time_out(op),
+    ]
+    if op.notify is not None:
+        arguments.append(("notify", notify(module, one, op.notify)))
+    writer.statement("return ", Call("run.ask", arguments))
+
+
+def _receive(module: Module, writer: Writer, op: ir.Receive) -> None:
+    writer.statement("return ", Call("run.event", [module.event_names[op.event], *_time_out(op)]))
+
+
+def _time_out(op: ir.Question | ir.Receive) -> Arguments:
+    if op.timeout is None or op.on_timeout is None:
+        return []
+    return [("timeout", duration(op.timeout)), ("on_timeout", literal(op.on_timeout))]
 
 
 def _fan(module: Module, writer: Writer, op: ir.Fan) -> None:

@@ -37,6 +37,19 @@ def everything(program: ir.Program) -> Iterator[ir.Node]:
         yield from walk(block.nodes)
 
 
+def asks_people(program: ir.Program) -> bool:
+    return any(isinstance(node.op, ir.Gate | ir.Question) for node in everything(program))
+
+
+def events(program: ir.Program) -> dict[str, ir.Receive]:
+    """The messages that a run may wait for, by name."""
+    found: dict[str, ir.Receive] = {}
+    for node in everything(program):
+        if isinstance(node.op, ir.Receive):
+            found.setdefault(node.op.event, node.op)
+    return found
+
+
 def own(program: ir.Program) -> list[ir.Node]:
     """The nodes with invocations of their own, in file order. Of a long list each part has one."""
     tools = {tool.name: tool for tool in program.tools}
@@ -78,7 +91,7 @@ def _needs_own(node: ir.Node, tools: Mapping[str, ir.Tool]) -> bool:
             tool = tools[name]
             undone_when_failed = tool.undo is not None and tool.undo.on == "attempted"
             return not tool.one_step or (node.on_error is not None and undone_when_failed)
-        case ir.Gate() | ir.Wait() | ir.Let() | ir.Emit() | ir.Fail():
+        case ir.Gate() | ir.Wait() | ir.Let() | ir.Emit() | ir.Fail() | ir.Question() | ir.Receive():
             return False
         case _:
             return True

@@ -9,10 +9,11 @@ from typing import assert_never
 from agentflow import __version__, ir, journal
 from agentflow.codegen import emit as ops
 from agentflow.codegen import operations
-from agentflow.codegen.invocations import everything, own, walk
+from agentflow.codegen.invocations import asks_people, events, everything, own, walk
 from agentflow.codegen.names import Names, constant_name, identifier
 from agentflow.codegen.types import Types
 from agentflow.codegen.writer import Call, Expression, ListOf, Writer, data, literal, plain
+from agentflow.types import ANY, Type
 
 _REVISION = "<revision>"
 
@@ -35,6 +36,7 @@ class Module:
     set_names: dict[str, str] = field(default_factory=dict)
     tool_names: dict[str, str] = field(default_factory=dict)
     agent_names: dict[str, str] = field(default_factory=dict)
+    event_names: dict[str, str] = field(default_factory=dict)
     node_names: dict[str, str] = field(default_factory=dict)  # by path
     round_names: dict[str, str] = field(default_factory=dict)  # by the path of their loop
     needs: dict[str, tuple[str, ...]] = field(default_factory=dict)  # by path, within a region
@@ -61,6 +63,9 @@ class Module:
             self.tool_names[tool.name] = self.names.take(constant_name(tool.name))
         for agent in program.agents:
             self.agent_names[agent.name] = self.names.take(constant_name(agent.name))
+        self.events = events(program)
+        for event in self.events:
+            self.event_names[event] = self.names.take(constant_name(event))
         for node in self.nodes:
             self.node_names[node.path] = self.names.take(identifier(node.path.replace(".", "_")))
         self.emits = any(isinstance(node.op, ir.Emit) for node in self.nodes)
@@ -194,6 +199,9 @@ class Module:
         for agent in _callee_first(program.agents):
             writer.gap(1)
             self._agent(writer, agent)
+        for name, op in self.events.items():
+            writer.gap(1)
+            self._event(writer, name, op.type)
 
     def _schedule(self, schedule: ir.Schedule) -> Expression:
         arguments: list[Expression | tuple[str, Expression]] = []
@@ -284,6 +292,12 @@ class Module:
         name = self.agent_names[agent.name]
         writer.statement(f"{name} = ", Call("GRAPH.agent", [Call("af.Agent", arguments)]))
 
+    def _event(self, writer: Writer, name: str, type: Type) -> None:
+        arguments: list[Expression | tuple[str, Expression]] = [literal(name)]
+        if type != ANY:
+            arguments.append(self.types.annotation(type, name, "event"))
+        writer.statement(f"{self.event_names[name]} = ", Call("GRAPH.event", [Call("af.Event", arguments)]))
+
     def _all_nodes(self, writer: Writer) -> None:
         """Each node in file order, but what takes a failed node's place before it: a decorator names it."""
         written: set[str] = set()
@@ -316,12 +330,14 @@ class Module:
                 (identifier(node.path.replace(".", "__")), self.node_names[node.path]) for node in self.own
             ]
             services.append(Call("af.own_invocations", ["GRAPH", *handlers]))
-        if any(isinstance(node.op, ir.Gate) for node in self.nodes):
+        if asks_people(self.program):
             services.append("af.approvals(GRAPH)")
         if self.program.schedule is not None:
             services.append("af.schedule(GRAPH)")
         if self.emits:
             services.append("af.stream(GRAPH)")
+        if self.events:
+            services.append("af.inbox(GRAPH)")
         writer.statement("SERVICES = ", ListOf(services))
 
 

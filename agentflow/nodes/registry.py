@@ -6,7 +6,9 @@ from typing import Any
 
 from agentflow.nodes.agent import AgentKind
 from agentflow.nodes.approval import ApprovalKind
+from agentflow.nodes.ask import AskKind
 from agentflow.nodes.emit import EmitKind
+from agentflow.nodes.event import EventKind
 from agentflow.nodes.fail import FailKind
 from agentflow.nodes.for_each import ForEachKind
 from agentflow.nodes.group import NodesKind, StepsKind
@@ -25,6 +27,7 @@ KINDS: dict[str, Kind[Any]] = {  # Any: each kind has its own body, and only the
         AgentKind(),
         ToolKind(),
         ApprovalKind(),
+        AskKind(),
         ParallelKind(),
         ForEachKind(),
         SwitchKind(),
@@ -34,11 +37,12 @@ KINDS: dict[str, Kind[Any]] = {  # Any: each kind has its own body, and only the
         ValueKind(),
         WaitKind(),
         EmitKind(),
+        EventKind(),
         FailKind(),
         UnreadKind(),
     )
 }
 
 VERBS = tuple(verb for verb in KINDS if verb)
-LATER = ("ask", "event", "graph", "service", "set")
+LATER = ("graph", "service", "set")
 """Verbs of the language that are not supported yet."""

@@ -10,6 +10,7 @@ from agentflow.runtime.flow import Run
 from agentflow.runtime.gates import approvals
 from agentflow.runtime.graph import (
     Agent,
+    Event,
     Graph,
     Limits,
     Model,
@@ -27,6 +28,7 @@ from agentflow.runtime.graph import (
 from agentflow.runtime.http_tool import Api, http
 from agentflow.runtime.jsonschema import JsonSchema
 from agentflow.runtime.mcp_tool import mcp_server
+from agentflow.runtime.messages import inbox
 from agentflow.runtime.schedules import schedule
 from agentflow.runtime.schema import Number, Type
 from agentflow.runtime.secrets import Env
@@ -38,6 +40,7 @@ __all__ = [
     "Api",
     "Env",
     "Escalation",
+    "Event",
     "Field",
     "Flight",
     "Graph",
@@ -62,6 +65,7 @@ __all__ = [
     "finally_",
     "http",
     "mcp_server",
+    "inbox",
     "node",
     "own_invocations",
     "schedule",

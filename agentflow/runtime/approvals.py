@@ -1,4 +1,4 @@
-"""What a graph says of an approval: whom to ask, for how long, and what becomes of the answer."""
+"""What a graph says of approvals and questions: whom to ask, for how long, and what becomes of the answer."""
 
 from __future__ import annotations
 
@@ -39,23 +39,33 @@ class Notify:
 
 
 class GateFlight(RemoteFlight):
-    def __init__(
-        self, run: Run, future: restate.RestateDurableCallFuture[bytes], on_timeout: str | None, on_reject: str
-    ) -> None:
+    """A gate that is open. What the people, the clock or a cancel decided is read by `_given`."""
+
+    def __init__(self, run: Run, future: restate.RestateDurableCallFuture[bytes], on_timeout: str | None) -> None:
         super().__init__(run, future)
         self.on_timeout = on_timeout
-        self.on_reject = on_reject
 
-    async def take(self) -> Json:
+    async def _given(self) -> dict[str, Any]:
         try:
             decision: dict[str, Any] = json.loads(await self.future)
         except TerminalError as error:
             raise NodeError("fail", f"{self.run.path}: {error.message}", node=self.run.path) from None
         self.run.invocation.happened(decision.pop("now"))
-        outcome = decision["outcome"]
-        path = self.run.path
-        if outcome == "withdrawn":
-            raise NodeError("cancelled", f"{path}: withdrawn", code=499, node=path)
+        if decision["outcome"] == "withdrawn":
+            raise NodeError("cancelled", f"{self.run.path}: withdrawn", code=499, node=self.run.path)
+        return decision
+
+
+class ApprovalFlight(GateFlight):
+    def __init__(
+        self, run: Run, future: restate.RestateDurableCallFuture[bytes], on_timeout: str | None, on_reject: str
+    ) -> None:
+        super().__init__(run, future, on_timeout)
+        self.on_reject = on_reject
+
+    async def take(self) -> Json:
+        decision = await self._given()
+        outcome, path = decision["outcome"], self.run.path
         if outcome == "expired" and self.on_timeout == "fail":
             raise NodeError("expired", f"{path}: nobody decided in time", code=504, node=path)
         approved = outcome == "approved" or (outcome == "expired" and self.on_timeout == "approve")
@@ -65,6 +75,18 @@ class GateFlight(RemoteFlight):
             why = f": {decision['comment']}" if decision["comment"] else ""
             raise NodeError("rejected", f"{path}: rejected by {decision['by']}{why}", code=422, node=path)
         return {"approved": approved, **decision}
+
+
+class QuestionFlight(GateFlight):
+    async def take(self) -> Json:
+        given = await self._given()
+        if given["outcome"] == "expired":
+            if self.on_timeout == "fail":
+                message = f"{self.run.path}: nobody answered in time"
+                raise NodeError("expired", message, code=504, node=self.run.path)
+            return None
+        form: Json = given["form"]
+        return form
 
 
 def ask(
@@ -78,33 +100,71 @@ def ask(
     on_reject: Literal["fail", "continue"] = "fail",
     form: Any = None,
     notify: Notify | None = None,
-) -> GateFlight:
-    """Opens a gate. Its value is `{approved, outcome, by, at, comment, form}`."""
-    invocation = run.invocation
-    graph = invocation.graph
-    text = run.text(message)
-    key = f"{invocation.run.get('key') or invocation.run['id']}/{run.path}"
+) -> ApprovalFlight:
+    """Opens a gate for a decision. Its value is `{approved, outcome, by, at, comment, form}`."""
     stages = [{"to": _names(run, approvers), "timeout": timeout}]
     stages += [{"to": _names(run, list(step.to)), "timeout": step.timeout} for step in escalate]
+    gate = _gate(run, "approval", run.text(message), stages, form, notify)
+    flight = ApprovalFlight(run, _open(run, gate), on_timeout, on_reject)
+    flight.waits = _waits(run, gate)
+    return flight
+
+
+def question(
+    run: Run,
+    message: str,
+    *,
+    to: Json,
+    form: Any,
+    timeout: str | None = None,
+    on_timeout: Literal["fail", "continue"] = "fail",
+    notify: Notify | None = None,
+) -> QuestionFlight:
+    """Asks people to fill in a form, which is its value; null where nobody did in time and that goes on."""
+    gate = _gate(run, "ask", run.text(message), [{"to": _names(run, to), "timeout": timeout}], form, notify)
+    flight = QuestionFlight(run, _open(run, gate), on_timeout)
+    flight.waits = _waits(run, gate)
+    return flight
+
+
+def _gate(
+    run: Run,
+    kind: Literal["approval", "ask"],
+    message: str,
+    stages: Sequence[Mapping[str, Any]],
+    form: Any,
+    notify: Notify | None,
+) -> dict[str, Any]:
+    """What is asked, as `<graph>.approvals` takes it."""
+    of = run.invocation.run
+    graph = run.invocation.graph
     gate: dict[str, Any] = {
-        "id": f"{graph.name}/{key}",
+        "id": f"{graph.name}/{of.get('key') or of['id']}/{run.path}",
+        "kind": kind,
         "graph": graph.name,
-        "key": invocation.run.get("key"),
-        "run": invocation.run["id"],
+        "key": of.get("key"),
+        "run": of["id"],
         "node": run.path,
-        "message": text,
+        "message": message,
         "arguments": None,
         "form": None if form is None else schema.whole_schema_of(form),
-        "stages": stages,
+        "stages": list(stages),
     }
     if notify is not None:
         kept = {name: run.scope[name] for name in notify.uses if name in run.scope}
         gate["notify"] = {"tool": notify.tool.name, "args": dict(notify.args), "scope": kept}
-    future = invocation.ctx.generic_call(f"{graph.name}.approvals", "ask", json.dumps(gate).encode(), key=key)
-    flight = GateFlight(run, future, on_timeout, on_reject)
-    until = None if timeout is None else rfc3339(invocation.now + milliseconds(timeout) / 1000)
-    flight.waits = {"kind": "approval", "id": gate["id"], "message": text, "until": until}
-    return flight
+    return gate
+
+
+def _open(run: Run, gate: Mapping[str, Any]) -> restate.RestateDurableCallFuture[bytes]:
+    service, _, key = str(gate["id"]).partition("/")
+    return run.invocation.ctx.generic_call(f"{service}.approvals", "ask", json.dumps(gate).encode(), key=key)
+
+
+def _waits(run: Run, gate: Mapping[str, Any]) -> dict[str, Json]:
+    timeout = gate["stages"][0]["timeout"]
+    until = None if timeout is None else rfc3339(run.invocation.now + milliseconds(timeout) / 1000)
+    return {"kind": gate["kind"], "id": gate["id"], "message": gate["message"], "until": until}
 
 
 def _names(run: Run, approvers: Json) -> list[str]:

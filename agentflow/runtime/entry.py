@@ -17,7 +17,7 @@ from restate.exceptions import TerminalError
 from restate.handler import HandlerIO, handler_from_callable
 from restate.serde import BytesSerde
 
-from agentflow.runtime import following, rehearsal, saga, schema, steps, streams
+from agentflow.runtime import following, messages, rehearsal, saga, schema, steps, streams
 from agentflow.runtime.after import follow, run_after
 from agentflow.runtime.errors import Cancelled, NodeError, TimedOut
 from agentflow.runtime.flow import OUTCOMES, Run
@@ -38,7 +38,8 @@ ABORT = timedelta(days=1)
 
 
 def workflow(graph: Graph, flow: Flow) -> restate.Workflow:
-    """The graph as a Restate workflow: `run`, once for each key, and `status` at any time."""
+    """The graph as a Restate workflow: `run`, once for each key; `status` and `event` at any time."""
+    from agentflow.runtime.events import accept
     from agentflow.runtime.status import status
 
     service = restate.Workflow(graph.name, description=graph.description, abort_timeout=ABORT)
@@ -55,6 +56,10 @@ def workflow(graph: Graph, flow: Flow) -> restate.Workflow:
     @service.handler(name="events", input_serde=BytesSerde(), output_serde=BytesSerde(), journal_retention=timedelta(0))
     async def events(ctx: restate.WorkflowSharedContext, body: bytes) -> bytes:
         return await streams.of_run(graph, ctx, body)
+
+    @service.handler(name="event", input_serde=BytesSerde(), output_serde=BytesSerde())
+    async def event(ctx: restate.WorkflowSharedContext, body: bytes) -> bytes:
+        return await accept(graph, ctx, body)
 
     _declare(run, graph)
     return service
@@ -119,6 +124,7 @@ async def enter(graph: Graph, flow: Flow, ctx: restate.Context, body: bytes) -> 
     stateful = ctx if isinstance(ctx, restate.ObjectContext) and graph.kind == "workflow" else None
     owner = _Owner(graph, ctx, stateful)
     try:
+        await owner.open()
         started = (await start)["at"]
     except TerminalError:
         if stateful is not None:
@@ -132,6 +138,7 @@ async def enter(graph: Graph, flow: Flow, ctx: restate.Context, body: bytes) -> 
                     "log": [[0, "cancelled", None]],
                 },
             )
+        owner.close()
         raise TerminalError("cancelled before it began", status_code=499, metadata={"kind": "cancelled"}) from None
     return await owner.work(flow, given, started)
 
@@ -145,6 +152,16 @@ class _Owner:
         self.stateful = stateful
         self.facts: dict[str, Json] = {}
         self.spent: dict[str, Any] = {}  # as last written
+
+    async def open(self) -> None:
+        """Lets the run's messages know that it has begun, before anybody else can see it."""
+        if self.stateful is not None and self.graph.events:
+            await messages.call(self.ctx, self.graph.name, self.stateful.key(), "open")
+
+    def close(self) -> None:
+        """Nobody takes the run's messages any more."""
+        if self.stateful is not None and self.graph.events:
+            messages.send(self.ctx, self.graph.name, self.stateful.key(), "close")
 
     async def work(self, flow: Flow, given: Json, started: float) -> bytes:
         key = self.stateful.key() if self.stateful is not None else None
@@ -179,6 +196,7 @@ class _Owner:
         self._put("spent", vars(invocation.spent))
         about = {"started": started, **_rolled_back(invocation), **_reported(after), "ended": invocation.now}
         self._tell(invocation, "succeeded", invocation.now, about)
+        self.close()
         return result
 
     async def _end(self, root: Run, error: NodeError, started: float) -> TerminalError:
@@ -197,6 +215,7 @@ class _Owner:
         self._put("spent", vars(invocation.spent))
         about = {**about, **_rolled_back(invocation), **_reported(after), "ended": invocation.now}
         self._tell(invocation, state, invocation.now, about)
+        self.close()
         message = error.message
         if undone:
             message += ". Undone: " + ", ".join(f"{entry['node']} ({entry['tool']})" for entry in undone)

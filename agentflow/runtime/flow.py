@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 from agentflow.runtime import clock, joins, lists, saga, steps, streams, templates
 from agentflow.runtime.errors import Interruption, NodeError, TemplateError, TimedOut
 from agentflow.runtime.flights import CallFlight, Flight, StepFlight, abandon
-from agentflow.runtime.graph import Agent, Node, Otherwise, Retry, Tool, Undo, Use, milliseconds
+from agentflow.runtime.graph import Agent, Event, Node, Otherwise, Retry, Tool, Undo, Use, milliseconds
 from agentflow.runtime.invocation import Alarm, Invocation
 from agentflow.runtime.lists import Part
 from agentflow.runtime.own_journal import call_with_context
@@ -117,6 +117,20 @@ class Run:
             raise NodeError("output", message, node=self.path)
         self.invocation.report.emitted(self.path, topic, value, self.invocation.now)
         return value
+
+    def ask(self, message: str, **options: Any) -> Flight:
+        """Asks people to fill in a form; see `approvals.question`, whose options these are."""
+        from agentflow.runtime.approvals import question
+
+        return question(self, message, **options)
+
+    def event(
+        self, event: Event, *, timeout: str | None = None, on_timeout: Literal["fail", "continue"] = "fail"
+    ) -> Flight:
+        """Takes the oldest message of a name that was sent to the run, or waits for one."""
+        from agentflow.runtime.events import receive
+
+        return receive(self, event, timeout, on_timeout)
 
     def values(self, *names: str) -> Json:
         """The values of several nodes as an object: what a scope without an `output` gives."""

@@ -1,4 +1,4 @@
-"""Gates: people decide, the clock decides, or the run withdraws the question; one of them wins.
+"""Gates: people decide or answer, the clock decides, or the run withdraws the question; one of them wins.
 
 Each gate is an invocation of `<graph>.approvals` of its own, under the key `<run key>/<node path>`:
 `ask` is private and waits, `decide` is public and refuses whatever must not count. Both meet in one
@@ -52,6 +52,12 @@ def approvals(graph: Graph) -> restate.Workflow:
 _TELLING = Retry(attempts=5, initial="500ms", max="5s")
 
 
+_SHOWN = ("id", "graph", "key", "run", "node", "message", "arguments", "form")
+
+# What a decision says, by the kind of the gate, and what has then become of it.
+_OUTCOMES = {"approval": {"approve": "approved", "reject": "rejected"}, "ask": {"answer": "answered"}}
+
+
 class _Gate:
     """The waiting side."""
 
@@ -60,7 +66,8 @@ class _Gate:
         self.ctx = ctx
         self.gate = gate
         self.state: dict[str, Any] = {
-            **{name: gate[name] for name in ("id", "graph", "key", "run", "node", "message", "arguments", "form")},
+            **{name: gate[name] for name in _SHOWN},
+            "kind": gate.get("kind", "approval"),
             "state": "open",
             "approvers": [],
         }
@@ -166,6 +173,10 @@ async def _decide(ctx: restate.WorkflowSharedContext, body: bytes) -> dict[str, 
     if gate is None:
         raise TerminalError(f"no approval {ctx.key()!r} is open", status_code=404)
     given = _read(body)
+    outcome = _OUTCOMES[gate.get("kind", "approval")].get(given["decision"])
+    if outcome is None:
+        wanted = "an answer: fill in its form" if gate.get("kind") == "ask" else "a decision: approve or reject"
+        raise TerminalError(f"{gate['id']} wants {wanted}", status_code=400)
     checked = await steps.journaled(ctx, "check", lambda: _check(gate, given))
     if checked["by"] is None:
         raise TerminalError("the token is not one of this approval's approvers", status_code=401)
@@ -174,7 +185,7 @@ async def _decide(ctx: restate.WorkflowSharedContext, body: bytes) -> dict[str, 
     if gate.get("closes") and checked["at"] >= datetime.fromisoformat(gate["closes"]).timestamp():
         raise _too_late("expired", None, gate["closes"])
     form = given.get("form")
-    if given["decision"] == "approve" and gate["form"] is not None:
+    if outcome in ("approved", "answered") and gate["form"] is not None:
         problem = _mismatch(gate["form"], form)
         if problem is not None:
             raise TerminalError(f"the form does not fit: {problem}", status_code=400)
@@ -182,11 +193,11 @@ async def _decide(ctx: restate.WorkflowSharedContext, body: bytes) -> dict[str, 
     elif form is not None and gate["form"] is None:
         raise TerminalError("this approval has no form", status_code=400)
     decision = {
-        "outcome": "approved" if given["decision"] == "approve" else "rejected",
+        "outcome": outcome,
         "by": checked["by"],
         "at": rfc3339(checked["at"]),
         "comment": given.get("comment"),
-        "form": form if given["decision"] == "approve" else None,
+        "form": form if outcome in ("approved", "answered") else None,
     }
     promise = ctx.promise("decision", type_hint=dict)
     try:
@@ -237,9 +248,10 @@ def _read(body: bytes) -> dict[str, Any]:
         json.dumps(given, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         given = None
-    if not isinstance(given, dict) or given.get("decision") not in ("approve", "reject"):
+    if not isinstance(given, dict) or given.get("decision") not in ("approve", "reject", "answer"):
         raise TerminalError(
-            'a decision is {"decision": "approve" or "reject", "by": ..., "comment": ..., "form": ..., "token": ...}',
+            'a decision is {"decision": "approve", "reject" or "answer", '
+            '"by": ..., "comment": ..., "form": ..., "token": ...}',
             status_code=400,
         )
     for name in ("by", "comment", "token"):
@@ -260,7 +272,7 @@ async def _check(gate: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str,
 
 
 def _too_late(outcome: str, by: str | None, at: str | None) -> TerminalError:
-    if outcome in ("approved", "rejected"):
+    if outcome in ("approved", "rejected", "answered"):
         return TerminalError(f"already {outcome} by {by} at {at}", status_code=409)
     if outcome == "expired":
         return TerminalError(f"too late: it expired at {at}", status_code=410)

@@ -209,6 +209,14 @@ def finally_(graph: Graph, *, uses: Sequence[str]) -> Callable[[Callable[[Run], 
 
 
 @dataclass(frozen=True)
+class Event:
+    """A message that runs wait for: its name, and the type of what it carries."""
+
+    name: str
+    type: Any = Any
+
+
+@dataclass(frozen=True)
 class Graph:
     """One revision of a graph. `input` and `output` are types; without nodes of its own no field is empty."""
 
@@ -224,6 +232,7 @@ class Graph:
     schedule: Schedule | None = None
     agents: dict[str, Agent] = field(default_factory=dict)
     tools: dict[str, Tool] = field(default_factory=dict)
+    events: dict[str, Event] = field(default_factory=dict)
     handlers: dict[Node, Callable[..., Any]] = field(default_factory=dict)  # of nodes with invocations of their own
     after: list[After] = field(default_factory=list)  # `finally`, where the graph has it
 
@@ -231,6 +240,11 @@ class Graph:
         """Registers an agent, so that handoffs find it by name."""
         self.agents[agent.name] = agent
         return agent
+
+    def event(self, event: Event) -> Event:
+        """Registers a message, so that what is sent to a run can be checked as it comes."""
+        self.events[event.name] = event
+        return event
 
     def tool(self, tool: Tool) -> Tool:
         """Registers a tool, so that compensations and notifications find it by name."""

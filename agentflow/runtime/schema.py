@@ -72,10 +72,11 @@ class Shape:
         self.json_schema: dict[str, Json] = plain_schema(self.adapter.json_schema())
         self.schema_text = json.dumps(self.json_schema, ensure_ascii=False)
 
-    def check(self, data: Json) -> Json:
-        """The data with defaults filled in. Raises Mismatch."""
+    def check(self, data: Json, *, extra: Literal["ignore"] | None = None) -> Json:
+        """The data with defaults filled in, and without the fields that the type does not have, if these are to be
+        ignored. Raises Mismatch."""
         try:
-            value = self.adapter.validate_json(json.dumps(data, allow_nan=False), strict=True)
+            value = self.adapter.validate_json(json.dumps(data, allow_nan=False), strict=True, extra=extra)
         except pydantic.ValidationError as error:
             raise Mismatch(problems(error, data)) from None
         except ValueError:
@@ -121,10 +122,15 @@ def whole_schema_of(hint: Any) -> dict[str, Json]:
 def read(hint: Any, body: bytes) -> Json:
     """JSON from outside, which must fit the type. Raises Mismatch, also for what is not JSON; no body is {}."""
     try:
-        data = json.loads(body, parse_constant=_refused) if body.strip() else {}
+        data = json.loads(body, parse_constant=no_number) if body.strip() else {}
     except (ValueError, RecursionError) as error:
         raise Mismatch([f"not JSON: {error}"]) from None
     return shape_of(hint).check(data)
+
+
+def taken(hint: Any, data: Json) -> Json:
+    """Data from elsewhere: what the type does not know is left out. Raises Mismatch."""
+    return shape_of(hint).check(data, extra="ignore")
 
 
 def bind(function: Callable[..., Any], args: Mapping[str, Json], *, idempotency_key: str) -> dict[str, Any]:
@@ -145,15 +151,16 @@ def _candidates(answer: str) -> Iterator[Json]:
     for index, source in enumerate([text, *reversed(fenced), *embedded]):
         try:
             if index > len(fenced):
-                yield json.JSONDecoder(parse_constant=_refused).raw_decode(source)[0]
+                yield json.JSONDecoder(parse_constant=no_number).raw_decode(source)[0]
             else:
-                yield json.loads(source, parse_constant=_refused)
+                yield json.loads(source, parse_constant=no_number)
         except (ValueError, RecursionError):
             continue
     yield text
 
 
-def _refused(constant: str) -> Json:
+def no_number(constant: str) -> Json:
+    """For `json.loads`: NaN and the infinities are not JSON."""
     raise ValueError(f"{constant} is not JSON")
 
 

@@ -26,6 +26,8 @@ from agentflow.ir import (
     Node,
     Program,
     Python,
+    Question,
+    Receive,
     Run,
     Secret,
     Step,
@@ -122,6 +124,11 @@ def _operation(node: Node, names: Names) -> Iterator[Fact]:
             yield from _turn(node.op, names)
         case Gate():
             yield from _gate(node.op)
+        case Question():
+            yield from _question(node.op)
+        case Receive(event=event, timeout=timeout):
+            yield Fact("asks", "waits for", visible(event) + _for(timeout))
+            yield from _unanswered(node.op)
         case Fan():
             yield Fact("does", "", join(node.op))
             if node.op.on_failure == "collect":
@@ -242,6 +249,22 @@ def _gate(op: Gate) -> Iterator[Fact]:
         yield Fact("says", "form", fields(op.form), in_title=True)
     if op.notify is not None:
         yield Fact("has", "notifies by", visible(op.notify.tool))
+
+
+def _question(op: Question) -> Iterator[Fact]:
+    yield Fact("says", "", f'"{one_line(without_braces(op.message.template))}"')
+    yield Fact("asks", "asks", words(op.to.data) + _for(op.timeout))
+    yield from _unanswered(op)
+    if isinstance(op.form, Object):
+        yield Fact("has", "form:", ", ".join(visible(field.name) for field in op.form.fields))
+        yield Fact("says", "form", fields(op.form), in_title=True)
+    if op.notify is not None:
+        yield Fact("has", "notifies by", visible(op.notify.tool))
+
+
+def _unanswered(op: Question | Receive) -> Iterator[Fact]:
+    if op.on_timeout is not None:
+        yield Fact("limit", "no answer:", "fails" if op.on_timeout == "fail" else "null, goes on")
 
 
 def _for(timeout: int | None) -> str:

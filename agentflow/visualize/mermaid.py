@@ -10,6 +10,8 @@ from agentflow.visualize.words import shorten
 
 _SHAPES = {
     "approval": ("{{", "}}"),
+    "ask": ("{{", "}}"),
+    "event": ("[/", "/]"),
     "decision": ("{", "}"),
     "input": ("([", "])"),
     "output": ("([", "])"),
