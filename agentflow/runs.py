@@ -174,7 +174,7 @@ def gates(admin: Admin, run: Invocation) -> list[dict[str, Any]]:
         f"and starts_with(service_key, {text(f'{key}/' if run.workflow else str(key))})"
     )
     found = [json.loads(str(row["value_utf8"])) for row in rows]
-    names = ("id", "node", "message", "approvers", "deadline")
+    names = ("id", "kind", "node", "message", "approvers", "deadline")
     return [{name: gate.get(name) for name in names} for gate in found if gate.get("state") == "open"]
 
 
@@ -201,7 +201,12 @@ def add(
     told["run"]["invocation"] = invocation
     for gate in opened:
         node = told["nodes"].setdefault(gate["node"], {})
-        asked = {"kind": "approval", "id": gate["id"], "message": gate["message"], "until": gate["deadline"]}
+        asked = {
+            "kind": gate.get("kind") or "approval",
+            "id": gate["id"],
+            "message": gate["message"],
+            "until": gate["deadline"],
+        }
         node.update(state="waiting", waits={**asked, "approvers": gate["approvers"]})
     _add_waits(told)
     paths = sorted(told["nodes"], key=len, reverse=True)

@@ -25,6 +25,8 @@ COMMANDS = {
     "approvals": "list what waits for a person",
     "approve": "decide: yes",
     "reject": "decide: no",
+    "answer": "answer a question",
+    "send": "send a message to a run",
     "visualize": "draw a graph",
     "explain": "tell what an error code means",
 }

@@ -11,11 +11,11 @@ from agentflow.admin import Admin
 from agentflow.cli.connection import add_admin, admin, complain, talks_to_server
 from agentflow.types import Json
 
-FIELDS = ("id", "graph", "key", "node", "message", "arguments", "approvers", "deadline")
+FIELDS = ("id", "kind", "graph", "key", "node", "message", "arguments", "approvers", "deadline")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.description = "List the approvals that are open."
+    parser.description = "List what is open: approvals, and questions (`agentflow answer`)."
     parser.add_argument("--format", choices=("text", "json"), default="text")
     parser.add_argument(
         "--links", action="store_true", help=f"with each approver's link, whose token decides (needs {tokens.KEY})"
@@ -46,7 +46,8 @@ def open_gates(server: Admin, *, links: bool = False) -> list[dict[str, Json]]:
     )
     gates = [json.loads(str(row["value_utf8"])) for row in rows]
     return [
-        {field: gate.get(field) for field in (*FIELDS, "form")}
+        {"kind": "approval"}
+        | {field: gate.get(field) for field in (*FIELDS, "form") if field in gate or field != "kind"}
         | ({"not_notified": gate["not_notified"]} if gate.get("not_notified") else {})
         | ({"links": _links(gate)} if links else {})
         for gate in sorted(gates, key=lambda gate: str(gate.get("id")))
@@ -61,7 +62,8 @@ def _links(gate: dict[str, Any]) -> dict[str, Json]:
 def _text(gate: dict[str, Json]) -> str:
     approvers = gate["approvers"]
     asked = ", ".join(str(name) for name in approvers) if isinstance(approvers, list) else str(approvers)
-    lines = [str(gate["id"]), f"  {gate['message']}", f"  asked: {asked}"]
+    what = "  wants an answer" if gate["kind"] == "ask" else ""
+    lines = [str(gate["id"]) + what, f"  {gate['message']}", f"  asked: {asked}"]
     if gate["arguments"] is not None:
         lines.append(f"  arguments: {json.dumps(gate['arguments'], ensure_ascii=False)}")
     if gate["deadline"] is not None:

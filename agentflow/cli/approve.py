@@ -1,4 +1,4 @@
-"""`agentflow approve ID` and `agentflow reject ID`: decide an approval that is open."""
+"""`agentflow approve ID`, `agentflow reject ID`, `agentflow answer ID`: decide or answer what is open."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def configure(parser: argparse.ArgumentParser, decision: str = "approve") -> Non
     parser.add_argument("id", metavar="ID", help="<graph>/<key>/<node>, as `agentflow approvals` shows it, or the link")
     parser.add_argument("--by", metavar="NAME", help="who decides (default: your user name)")
     parser.add_argument("--comment", metavar="TEXT")
-    parser.add_argument("--form", metavar="JSON", help="the fields that the approval asks for")
+    parser.add_argument("--form", metavar="JSON", required=decision == "answer", help="the fields that are asked for")
     parser.add_argument("--token", metavar="T", help="the token of the link, where the server wants one")
     add_ingress(parser)
 

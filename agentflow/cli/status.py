@@ -67,7 +67,10 @@ def as_text(status: Status) -> str:
         lines += [f"  {'':<{width}}  {line}" for line in _trouble(node)]
     for wait in status["waiting"]:
         until = f" until {wait['until']}" if wait.get("until") else ""
-        lines.append(f"waits for {wait.get('id') or wait.get('node')}{until}: {wait.get('message', '')}".rstrip(": "))
+        what = (
+            f"the event {wait['event']} ({wait.get('node')})" if "event" in wait else wait.get("id") or wait.get("node")
+        )
+        lines.append(f"waits for {what}{until}: {wait.get('message', '')}".rstrip(": "))
     for topic, event in status.get("topics", {}).items():
         lines.append(f"told {topic}: {json.dumps(event['data'], ensure_ascii=False)}")
     for word in ("undone", "not_undone"):

@@ -207,9 +207,9 @@ class _Owner:
         await invocation.outlast(ended)
         invocation.happened((await ended)["at"])
         about: dict[str, Any] = {"started": started, "error": error.as_json()}
-        if invocation.undo:
+        if effects := saga.effects(invocation.undo):
             self._tell(invocation, "compensating", invocation.now, about)
-            await saga.undo(invocation, invocation.undo, error.as_json())
+            await saga.undo(invocation, effects, error.as_json())
         undone, not_undone = invocation.undone, invocation.not_undone
         after = await run_after(root, state, error)
         self._put("spent", vars(invocation.spent))
