@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import restate
 from restate.exceptions import TerminalError
 
-from agentflow.runtime import messages, schema
+from agentflow.runtime import messages, saga, schema
 from agentflow.runtime.errors import NodeError
 from agentflow.runtime.flights import Flight
 from agentflow.runtime.graph import Event, Graph, milliseconds
@@ -59,9 +59,10 @@ class EventFlight(Flight):
         except TerminalError as error:
             raise NodeError("event", f"{path}: {error.message}", node=path) from None
         self.run.invocation.happened(answer.get("at", 0))
+        if "seq" in answer:
+            taken = {"name": self.event.name, "seq": answer["seq"], "data": answer["data"], "at": answer["at"]}
+            self.undo.append(saga.Entry.of_message(path, taken, self.run.invocation.now))
         if self.unwanted:
-            if "seq" in answer:
-                await self._give_back(answer)
             raise NodeError("cancelled", f"{path}: withdrawn", code=499, node=path)
         if "expired" in answer:
             if self.on_timeout == "continue":
@@ -72,13 +73,6 @@ class EventFlight(Flight):
         except schema.Mismatch as mismatch:  # it was checked as it came, by a newer revision
             message = f"{path}: {self.event.name} does not fit: {mismatch}"
             raise NodeError("event", message, code=400, node=path) from None
-
-    async def _give_back(self, answer: dict[str, Any]) -> None:
-        """Waited for, so that the message is the next for whoever asks, be it this run a moment from now."""
-        invocation = self.run.invocation
-        key, message = _key(self.run), {"seq": answer["seq"], "data": answer["data"], "at": answer["at"]}
-        given = messages.call(invocation.ctx, invocation.graph.name, key, "give_back", name=self.event.name, **message)
-        await invocation.outlast(given)
 
 
 def _key(run: Run) -> str:

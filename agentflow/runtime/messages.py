@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import bisect
 import json
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import restate
 from restate.exceptions import TerminalError
@@ -24,6 +24,9 @@ from agentflow.runtime import clock, steps
 from agentflow.runtime.graph import Graph
 from agentflow.runtime.times import RETENTION
 from agentflow.types import Json
+
+if TYPE_CHECKING:
+    from agentflow.runtime.invocation import Invocation
 
 OVER = "the run is over"
 
@@ -57,6 +60,12 @@ def call(ctx: restate.Context, graph: str, key: str, handler: str, **body: Json)
 
 def send(ctx: restate.Context, graph: str, key: str, handler: str, **body: Json) -> None:
     ctx.generic_send(f"{graph}.inbox", handler, json.dumps(body).encode(), key=key)
+
+
+async def give_back(invocation: Invocation, taken: Mapping[str, Json]) -> None:
+    """Waited for, so that the message is the next for whoever asks, be it this run a moment from now."""
+    graph, key = invocation.graph.name, str(invocation.run["key"])
+    await invocation.outlast(call(invocation.ctx, graph, key, "give_back", **taken))
 
 
 class _Inbox:

@@ -11,13 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from agentflow.runtime import steps, templates
+from agentflow.runtime import messages, steps, templates
 from agentflow.runtime.errors import TemplateError
 from agentflow.runtime.graph import Undo
 from agentflow.types import Json
 
 if TYPE_CHECKING:
     from agentflow.runtime.invocation import Invocation
+
+
+MESSAGE = ""  # in the place of the tool: a message was taken, and undoing that gives it back
 
 
 @dataclass(eq=False)
@@ -42,6 +45,11 @@ class Entry:
         kept.update(args=dict(call), result=scope.get("result") if "result" in undo.uses else None)
         return Entry(undo.tool.name, node, key, undo.on, dict(undo.args), kept)
 
+    @staticmethod
+    def of_message(node: str, taken: Mapping[str, Json], at: float) -> Entry:
+        """A message that a node has taken: its `name`, `seq`, `data` and `at`."""
+        return Entry(MESSAGE, node, "", "completed", dict(taken), {}, at)
+
     def complete(self, result: Json, at: float) -> None:
         self.scope["result"] = result
         self.at = at
@@ -61,13 +69,21 @@ def settle(undo: list[Entry], entry: Entry, outcome: steps.Outcome) -> None:
         undo.remove(entry)
 
 
+def effects(entries: Sequence[Entry]) -> list[Entry]:
+    """Without the messages: a run that has ended needs none back."""
+    return [entry for entry in entries if entry.tool != MESSAGE]
+
+
 async def undo(invocation: Invocation, entries: Sequence[Entry], error: Mapping[str, Json]) -> None:
     """Runs the compensations of `entries`, the latest first; the invocation keeps what became of them.
 
-    Each is one durable step with a key of its own, and goes on through a cancel.
+    Each is one durable step with a key of its own, and goes on through a cancel. Messages go back to their queue.
     """
     order = sorted(enumerate(entries), key=lambda item: (item[1].at or 0, item[0]), reverse=True)
     for _, entry in order:
+        if entry.tool == MESSAGE:
+            await messages.give_back(invocation, entry.args)
+            continue
         about: dict[str, Json] = {"node": entry.node, "tool": entry.tool, "key": entry.key}
         problem = await _undo_one(invocation, entry, error)
         if problem is None:

@@ -101,7 +101,8 @@ nodes:
 
 
 def send(service: Service, graph: str, key: str, name: str, data: Any = None) -> Answer:
-    return service.call(graph, key, "event", {"name": name, "data": data})
+    answer: Answer = service.call(graph, key, "event", {"name": name, "data": data})
+    return answer
 
 
 def put(service: Service, graph: str, key: str, *data: Any) -> None:
@@ -115,13 +116,16 @@ def waits(service: Service, graph: str, key: str, node: str) -> None:
 
 def nothing_left(service: Service, *keys: str) -> bool:
     """No queue, no waiter, no timer is left of runs that have ended."""
+
+    def left() -> list[Any]:
+        rows = service.engine.admin.query("select service_name, service_key, key, value_utf8 from state")
+        kept = [row for row in rows if str(row["service_name"]).endswith(".inbox") and row["service_key"] in keys]
+        return [*service.unfinished(), *kept]
+
     try:
-        until(lambda: not service.unfinished(), 20, "the end of all")
+        until(lambda: not left(), 20, "the end of all")
     except AssertionError:
-        raise AssertionError(service.unfinished()) from None
-    rows = service.engine.admin.query("select service_name, service_key, key from state")
-    left = [row for row in rows if str(row["service_name"]).endswith(".inbox") and row["service_key"] in keys]
-    assert not left, left
+        raise AssertionError(left()) from None
     return True
 
 
