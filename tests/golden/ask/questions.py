@@ -41,10 +41,10 @@ SIGN_MESSAGE = """\
 GRAPH = af.Graph(
     "questions",
     kind="workflow",
-    revision="148852b4",
+    revision="3f94a8b5",
     source="ask/graph.yaml",
     input=Input,
-    limits=af.Limits(model_calls=200, handoffs=20),
+    limits=af.Limits(model_calls=200, tool_calls=500, handoffs=20, fan_out=1000),
 )
 
 MAIL = GRAPH.tool(af.Tool("mail", tools.desk.mail))

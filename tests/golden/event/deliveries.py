@@ -26,10 +26,10 @@ class HandedOverEvent(af.Type):
 GRAPH = af.Graph(
     "deliveries",
     kind="workflow",
-    revision="c9923bc5",
+    revision="46251026",
     source="event/graph.yaml",
     input=Input,
-    limits=af.Limits(model_calls=200, handoffs=20),
+    limits=af.Limits(model_calls=200, tool_calls=500, handoffs=20, fan_out=1000),
 )
 
 PAYMENT = GRAPH.event(af.Event("payment", Payment))
