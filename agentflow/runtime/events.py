@@ -64,6 +64,8 @@ class EventFlight(Flight):
             self.undo.append(saga.Entry.of_message(path, taken, self.run.invocation.now))
         if self.unwanted:
             raise NodeError("cancelled", f"{path}: withdrawn", code=499, node=path)
+        if "closed" in answer:
+            raise NodeError("event", f"{path}: {messages.OVER}", code=410, node=path)
         if "expired" in answer:
             if self.on_timeout == "continue":
                 return None

@@ -2,8 +2,9 @@
 
 `<graph>.inbox` is a private virtual object, one for each run under its key. Its handlers run one at a time, so that a
 message has one taker and a taker one message. A node that waits has an awakeable, which is resolved once and for all:
-with `{data, at, seq}`, with `{expired, at}` when its time is up, or with `{withdrawn}` when it has given up. Before
-the run is there, messages are kept for a week; with the run's end goes all that was not taken.
+with `{data, at, seq}`, with `{expired, at}` when its time is up, with `{withdrawn}` when it has given up, or with
+`{closed}` when the run is over. Before the run is there, messages are kept for a week; with the run's end goes all
+that was not taken.
 
 State: `open` while the run is; `seq`, the number of the last message; `queue:NAME`, `{messages: [seq], waiting}`;
 `message:NAME:SEQ`, `{data, at}`, each on its own, so that a long queue is not written anew with every message.
@@ -109,6 +110,8 @@ class _Inbox:
             message = await self.ctx.get(place, type_hint=dict)
             self.ctx.clear(place)
             self.ctx.resolve_awakeable(waiter, {**(message or {}), "seq": seq})
+        elif not await self.ctx.get("open", type_hint=bool):
+            self.ctx.resolve_awakeable(waiter, {"closed": True})  # what follows a cancelled run outlives it
         else:
             timer = None if timeout is None else await self._later("overdue", timeout, name=name, waiter=waiter)
             queue["waiting"].append({"waiter": waiter, "node": node, "timer": timer})
@@ -128,6 +131,7 @@ class _Inbox:
             if key.startswith("queue:"):
                 for one in (await self._queue(key.removeprefix("queue:")))["waiting"]:
                     self._call_off(one["timer"])
+                    self.ctx.resolve_awakeable(one["waiter"], {"closed": True})
         self.ctx.clear_all()
 
     async def forget(self) -> None:
