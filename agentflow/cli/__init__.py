@@ -19,6 +19,7 @@ COMMANDS = {
     "compile": "write the Python modules of graphs",
     "serve": "run graphs on a Restate server",
     "run": "start a run and wait for its result",
+    "watch": "follow a run until it ends",
     "status": "say how far a run is",
     "cancel": "end a run, and undo what it did",
     "schedule": "list, pause, resume or trigger what starts by itself",

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import math
 import queue
 import secrets
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from agentflow.cli.connection import UsageError, add_ingress, graph_name, ingress, talks_to_server
+from agentflow.cli.follow import Events, Silent, as_text, follow
 from agentflow.client import Answer, Ingress, Refused, Started, Unreachable
+from agentflow.events import Event
 from agentflow.types import Json
 
 FAILED = 3
 INTERRUPTED = 130
+QUIET = 1.0  # seconds without an event, after which the engine is asked what is wrong
+LAST = 5.0  # seconds that the last events may take to arrive after the result
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--input", metavar="JSON|@FILE|-", default="{}", help="the input: JSON, a file, or stdin")
     parser.add_argument("--detach", action="store_true", help="do not wait: print the key and the invocation's id")
+    parser.add_argument("--json", action="store_true", help="progress as events, one line of JSON each")
     add_ingress(parser)
 
 
@@ -42,7 +50,7 @@ def main(args: argparse.Namespace) -> int:
         return 0
     _say(f"{graph} {key}: {'this key was used before, so this is its first run' if started.before else 'started'}")
     try:
-        return _finish(_Watch(server, graph, started).result())
+        return _finish(_Watch(server, graph, started, args.json).result())
     except KeyboardInterrupt:
         _say(f"the run goes on; see: agentflow status {graph} {key}")
         return INTERRUPTED
@@ -92,35 +100,43 @@ def _say(line: str) -> None:
 
 
 class _Watch:
-    """Waits for the result in one thread and shows what `status` tells in the other."""
+    """Waits for the result in one thread, and follows the run in another; what happens is printed as it comes."""
 
-    def __init__(self, server: Ingress, graph: str, started: Started) -> None:
+    def __init__(self, server: Ingress, graph: str, started: Started, as_json: bool) -> None:
         self._server = server
         self._graph = graph
         self._started = started
-        self._answers: queue.Queue[Answer] = queue.Queue()
+        self._json = as_json
+        self._news: queue.Queue[Answer | list[Event] | None] = queue.Queue()
         self._shown: dict[str, str] = {}
-        self._tells = True  # a service has no status to ask for
 
     def result(self) -> Answer:
         threading.Thread(target=self._attach, daemon=True).start()
-        pause = 0.2
-        while True:
+        threading.Thread(target=self._follow, daemon=True).start()
+        answer: Answer | None = None
+        told = False  # whether there are no more events
+        late = math.inf
+        while answer is None or not (told or time.monotonic() > late):
             try:
-                answer = self._answers.get(timeout=pause)
+                news = self._news.get(timeout=QUIET)
             except queue.Empty:
-                pause = 0.2 if self._show() else min(pause * 1.3, 2.0)
+                if answer is None:
+                    self._show_trouble()
                 continue
-            if not self._started.before:
-                self._show()
-            return answer
+            if isinstance(news, Answer):
+                answer, late = news, time.monotonic() + LAST
+            elif news is None:
+                told = True
+            else:
+                self._show(news)
+        return answer
 
     def _attach(self) -> None:
         """The server may be restarted meanwhile: the run goes on, so this does."""
         told = False
         while True:
             try:
-                self._answers.put(self._server.result(self._started.invocation))
+                self._news.put(self._server.result(self._started.invocation))
                 return
             except Unreachable as error:
                 if not told:
@@ -128,45 +144,38 @@ class _Watch:
                 told = True
                 time.sleep(0.5)
 
-    def _show(self) -> bool:
-        """Print what has changed; whether anything has."""
-        if not self._tells:
-            return False
-        try:
-            status = self._server.ask(self._graph, self._started.key, "status")
-        except Refused as error:
-            self._tells = error.status == 404 and "no run" in error.message  # not begun yet
-            return False
-        except Unreachable:
-            return False
-        lines = [line for path, line in _lines(status) if self._shown.get(path) != line]
-        self._shown.update(_lines(status))
+    def _follow(self) -> None:
+        """Of a run that had ended before, only the result is news."""
+        read = Events(self._server, self._graph, self._started.key, self._started.invocation)
+        with contextlib.suppress(Refused, Silent):
+            for page in follow(read, patience=30):
+                if not (self._started.before and read.ended):
+                    self._news.put(page)
+        self._news.put(None)
+
+    def _show(self, page: Sequence[Event]) -> None:
+        if self._json:
+            lines = iter([json.dumps(event, ensure_ascii=False) for event in page])
+        else:  # how the run ends is told with its result
+            lines = as_text([event for event in page if event["type"] != "run"], self._started.key)
         for line in lines:
             _say(line)
-        return bool(lines)
 
-
-def _lines(status: Json) -> list[tuple[str, str]]:
-    """One line a node that has begun, with what a person can do about it."""
-    nodes = status.get("nodes") if isinstance(status, dict) else None
-    lines: list[tuple[str, str]] = []
-    for path, node in nodes.items() if isinstance(nodes, dict) else ():
-        if not isinstance(node, dict):
-            continue
-        line = f"  {path:<20} {node.get('state')}"
-        waits = node.get("waits")
-        if node.get("state") == "waiting" and isinstance(waits, dict) and waits.get("id"):
-            line += f": {waits.get('message')}\n  {'':<20} agentflow approve {waits['id']}"
-        if node.get("engine"):  # it is being tried again, or a person must see to it
-            line += f", {str(node['engine']).replace('-', ' ')}: {node.get('last_error')}"
-        lines.append((path, line))
-    changed = [(*_moment(nodes, path), path, line) for path, line in lines]
-    return [(path, line) for *_, path, line in sorted(changed)]
-
-
-def _moment(nodes: Json, path: str) -> tuple[float, bool]:
-    """When the node last changed, for printing in that order: at one moment, what ended before what began."""
-    node = nodes.get(path) if isinstance(nodes, dict) else None
-    moments = [node.get(name) for name in ("ended", "started")] if isinstance(node, dict) else []
-    at = next((float(moment) for moment in moments if isinstance(moment, int | float)), 0.0)
-    return at, not (moments and moments[0])
+    def _show_trouble(self) -> None:
+        """What is being tried again, or paused, which the engine knows and the run does not."""
+        if self._json:
+            return
+        try:
+            status = self._server.ask(self._graph, self._started.key, "status")
+        except (Refused, Unreachable):
+            return
+        nodes = status.get("nodes") if isinstance(status, dict) else None
+        for path, node in nodes.items() if isinstance(nodes, dict) else ():
+            if not isinstance(node, dict) or not node.get("engine"):
+                continue
+            line = (
+                f"  {path:<20} {node.get('state')}, {str(node['engine']).replace('-', ' ')}: {node.get('last_error')}"
+            )
+            if self._shown.get(path) != line:
+                self._shown[path] = line
+                _say(line)

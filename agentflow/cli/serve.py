@@ -37,6 +37,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--data-dir", type=Path, default=Path(".agentflow"), help="what is kept (%(default)s)")
     parser.add_argument("--offline", action="store_true", help="models answer from GRAPH.replies.yaml beside the graph")
+    parser.add_argument(
+        "--allow-origin", metavar="ORIGIN", action="append", default=[], help="of pages that may read events"
+    )
     parser.add_argument("--restate", metavar="URL", help="the admin address of an engine to use instead of an own one")
 
 
@@ -89,12 +92,18 @@ def _serve(args: argparse.Namespace) -> int:
         ingress_port=args.ingress_port,
         admin_port=args.admin_port,
         node_port=args.node_port,
-        environment={"AGENTFLOW_OFFLINE": "1"} if args.offline else {},
+        environment=_environment(args),
     )
     if not os.environ.get("AGENTFLOW_APPROVAL_KEY"):
         supervise.say("AGENTFLOW_APPROVAL_KEY is not set: whoever reaches the server may approve")
     supervise.serve(settings, lock, revisions)
     return 0
+
+
+def _environment(args: argparse.Namespace) -> dict[str, str]:
+    """Of the service."""
+    offline = {"AGENTFLOW_OFFLINE": "1"} if args.offline else {}
+    return {**offline, **({"AGENTFLOW_ORIGINS": " ".join(args.allow_origin)} if args.allow_origin else {})}
 
 
 def _compile(paths: list[Path], folder: Path) -> dict[Path, Built] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -38,18 +38,23 @@ class Registry:
                 found.setdefault(deployment.metadata[REVISION], []).append(deployment)
         return found
 
-    def needed(self, kept: Mapping[str, Revision]) -> set[str]:
-        """The revisions, of those registered, that still have runs to finish."""
+    def needed(self, kept: Mapping[str, Revision], served: Collection[str] = ()) -> set[str]:
+        """The revisions, of those registered, that still have runs to finish, or streams that nobody else keeps.
+
+        `served` are the revisions that are there anyway.
+        """
         running = self._admin.query(
             "select distinct pinned_deployment_id, target_service_name from sys_invocation where status <> 'completed'"
         )
         pinned = {row.get("pinned_deployment_id") for row in running}
         called = {row["target_service_name"] for row in running if not row.get("pinned_deployment_id")}
+        offered = {service for name in served if name in kept for service in kept[name].services}
         needed: set[str] = set()
         for name, deployments in self.ours().items():
             revision = kept.get(name)
             private = {service for service in revision.services if name in service} if revision else set()
-            if pinned & {deployment.id for deployment in deployments} or called & private:
+            alone = {f"{revision.graph}.stream"} & set(revision.services) - offered if revision else set()
+            if pinned & {deployment.id for deployment in deployments} or called & (private | alone):
                 needed.add(name)
         return needed
 
@@ -116,7 +121,8 @@ class Registry:
     def forget_drained(self, keep: Iterable[str]) -> list[str]:
         """Drop the revisions that are neither needed nor in `keep`, from the engine and from the disk."""
         kept = self._store.kept()
-        keep = {*keep, *self.needed(kept)}
+        keep = set(keep)
+        keep |= self.needed(kept, keep)
         ours = self.ours()
         drained = [name for name in {**kept, **ours} if name not in keep]
         for name in drained:

@@ -14,12 +14,15 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+from agentflow.serve.sse import PREFIX, Streams, is_local
 
 Application = Callable[..., Awaitable[None]]
 
@@ -49,7 +52,10 @@ def main() -> None:
     conduct = _rehearse(order["cases"]) if order.get("cases") else None
     with os.fdopen(report, "w") as out:
         out.write(json.dumps({"loaded": sorted(applications), "failed": failed}) + "\n")
-    asyncio.run(_serve(listening, mount(applications, conduct)))
+    with socket.socket(fileno=os.dup(listening)) as listener:
+        local = is_local(listener.getsockname()[0])
+    others: dict[str, Application] = {PREFIX: Streams(local), **({"rehearsal": conduct} if conduct else {})}
+    asyncio.run(_serve(listening, mount(applications, others)))
 
 
 def _load(revision: dict[str, Any]) -> Application:
@@ -101,19 +107,19 @@ def _shown(filename: str, root: Path) -> str:
     return str(path.relative_to(root)) if path.is_relative_to(root) else filename
 
 
-def mount(applications: dict[str, Application], conduct: Application | None = None) -> Application:
+def mount(applications: dict[str, Application], others: Mapping[str, Application]) -> Application:
     """Routes /rev/<hash> and /rev/<hash>.<n>, the same revision registered again, to its application.
 
-    `conduct` answers /rehearsal, where there is one. A revision that could not be loaded
-    answers 503: the engine tries again later, and the run is not lost.
+    `others` answer by the first word of the path. A revision that could not be loaded answers 503: the engine tries
+    again later, and the run is not lost.
     """
 
     async def application(scope: dict[str, Any], receive: Callable[..., Any], send: Callable[..., Any]) -> None:
         if scope["type"] != "http":
             raise NotImplementedError(scope["type"])
         parts = scope["path"].split("/")
-        if conduct is not None and parts[1:] == ["rehearsal"]:
-            await conduct(scope, receive, send)
+        if parts[1] in others:
+            await others[parts[1]](scope, receive, send)
             return
         found = applications.get(parts[2].split(".")[0]) if parts[1:2] == ["rev"] and len(parts) > 2 else None
         if found is not None:

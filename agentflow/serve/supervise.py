@@ -73,6 +73,8 @@ class Supervisor:
         self._admin = Admin(self._engine.admin if self._engine else str(settings.restate).rstrip("/"))
         self._registry = Registry(self._admin, self._store, home_id(settings.data_dir))
         environment = {"AGENTFLOW_ADMIN": self._admin.url, "AGENTFLOW_REVISIONS": str(self._store.folder)}
+        if self._engine is not None:
+            environment["AGENTFLOW_INGRESS"] = self._engine.ingress
         service_log = settings.data_dir / "service.log"
         self._worker = Worker(self._socket, service_log, {**environment, **settings.environment})
         self._children: dict[str, Child] = {}
@@ -105,6 +107,7 @@ class Supervisor:
             if revision.hash in failed:
                 raise ServeError(f"{revision.graph} cannot be loaded: {failed[revision.hash]}")
         await asyncio.to_thread(self._publish, failed)
+        say(f"events {_url(self._settings.host, self._socket)}/events/GRAPH/KEY")
         print(f"ready {await asyncio.to_thread(self._ingress)}", flush=True)
         async with asyncio.TaskGroup() as group:
             for name in self._children:
@@ -169,7 +172,7 @@ class Supervisor:
         kept = self._store.kept()
         served = {revision.hash for revision in self._served}
         try:
-            needed = self._registry.needed(kept)
+            needed = self._registry.needed(kept, served)
         except (Unreachable, Refused) as error:
             raise ServeError(f"the engine cannot be asked: {error}") from None
         return [kept[name] for name in sorted(needed - served) if name in kept]

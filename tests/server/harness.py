@@ -336,12 +336,13 @@ class Service:
         return {name: node["state"] for name, node in self.status(graph, key).get("nodes", {}).items()}
 
     def unfinished(self) -> list[dict[str, Any]]:
-        """The invocations of this service's graphs that have not ended."""
+        """The invocations of this service's graphs that have not ended, but for streams to be forgotten in a week."""
         names = " or ".join(
             f"target_service_name = {text(name)} or target_service_name like {text(f'{name}.%')}"
             for name in self.modules
         )
-        return self.engine.invocations(f"status <> 'completed' and ({names})")
+        waiting = "status <> 'completed' and not (status = 'scheduled' and target_handler_name = 'forget')"
+        return self.engine.invocations(f"{waiting} and ({names})")
 
     def cancel(self, invocation: str) -> None:
         self.engine.admin.cancel(invocation)
