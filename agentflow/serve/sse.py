@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-import httpx
+import httpx2
 
 from agentflow.admin import Admin
 from agentflow.client import DEFAULT_INGRESS, Refused, Unreachable, path
@@ -153,8 +153,8 @@ class _Reader:
 
     def __init__(self, ingress: str) -> None:
         self._ingress = ingress
-        limits = httpx.Limits(max_connections=None)
-        self._client = httpx.AsyncClient(timeout=HEARTBEAT + 30, limits=limits, trust_env=False)
+        limits = httpx2.Limits(max_connections=None)
+        self._client = httpx2.AsyncClient(timeout=HEARTBEAT + 30, limits=limits, trust_env=False)
 
     async def read(self, graph: str, key: str, start: int, wait: int) -> dict[str, Any]:
         """Raises Refused and Unreachable."""
@@ -170,7 +170,7 @@ class _Reader:
         try:
             answer = await self._client.post(self._ingress + path(service, key, "events"), json=body)
             told: dict[str, Any] = answer.json()
-        except (httpx.HTTPError, ValueError) as error:
+        except (httpx2.HTTPError, ValueError) as error:
             raise Unreachable(f"no answer from {self._ingress} ({error})") from None
         if answer.status_code >= 500:
             raise Unreachable(str(told.get("message")))
