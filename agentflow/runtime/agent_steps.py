@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from agentflow.runtime import steps
-from agentflow.runtime.answers import usage
+from agentflow.runtime.answers import Asked, usage
 from agentflow.runtime.arguments import AnyArguments
 from agentflow.runtime.errors import Interruption, NodeError, TimedOut
 from agentflow.runtime.flights import abandon
@@ -18,6 +18,7 @@ from agentflow.runtime.operations import Listing, Operation
 from agentflow.runtime.own_journal import call_with_context
 from agentflow.runtime.signature import keeps_own_journal
 from agentflow.runtime.spending import Meter, Used
+from agentflow.runtime.tracing import cut_off
 from agentflow.types import Json
 
 if TYPE_CHECKING:
@@ -68,24 +69,32 @@ class AgentSteps:
         return self.run.invocation.replies
 
     async def model_call(
-        self, address: str, model: Model, call: Callable[[int], Awaitable[dict[str, Any]]], retry: Retry
+        self, address: str, model: Model, call: Callable[[int], Awaitable[dict[str, Any]]], retry: Retry, asked: Asked
     ) -> dict[str, Any]:
         """One durable call of a model, tried as `retry` says. Counts against the limits in force."""
         invocation = self.invocation
         invocation.count("model_calls", self.path)
-        stop = invocation.stop()
-        future = steps.journaled(
-            invocation.ctx, f"{self.path}.{address}", lambda: steps.model_step(call, retry, stop), stop
-        )
+        stop, trace = invocation.stop(), invocation.report.trace
+        path, began = f"{self.path}.{address}", invocation.now
+
+        async def ask() -> steps.Outcome:
+            return await steps.model_step(call, retry, stop)
+
+        closure = ask if trace is None else trace.within("model", path, ask)
+        future = steps.journaled(invocation.ctx, path, closure, stop)
         try:
             await invocation.wait(future)
         except Interruption:
             stop.ended.set()
             stop.break_off()
+            if trace is not None:
+                trace.model(path, model, asked, cut_off(began, invocation.now))
             raise
         outcome = await future
         invocation.happened(outcome["at"])
         invocation.report.tried(self.path, outcome)
+        if trace is not None:
+            trace.model(path, model, asked, outcome)
         if "failed" in outcome:
             failed = outcome["failed"]
             raise NodeError(failed["kind"], failed["message"], code=failed["code"], node=self.path)
@@ -183,13 +192,25 @@ class AgentSteps:
         meter = Meter(agent.name, agent.limits, invocation.spent, dict(before.spent))
         alarm = self._alarm(agent, before)
         invocation.meters.append(meter)
+        trace, error = invocation.report.trace, None
+        if trace is not None:
+            trace.speaks(self.path, agent, since)
         try:
             yield
         except TimedOut as timed_out:
+            error = "timeout"
             if timed_out.alarm is not alarm:
                 raise
             raise self._late(agent) from None
+        except NodeError as failed:
+            error = failed.kind
+            raise
+        except Interruption:
+            error = "cancelled"
+            raise
         finally:
+            if trace is not None:
+                trace.spoken(self.path, invocation.now, error)
             invocation.meters.remove(meter)
             if alarm is not None:
                 invocation.alarms.remove(alarm)

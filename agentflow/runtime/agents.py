@@ -14,6 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, aclosing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, NamedTuple, Protocol, cast
 
 from google.adk.agents.invocation_context import InvocationContext
@@ -26,8 +27,8 @@ from google.adk.sessions.session import Session
 from google.adk.tools.base_tool import BaseTool
 from google.genai import types
 
-from agentflow.runtime import models, offers, templates
-from agentflow.runtime.answers import Call, Response
+from agentflow.runtime import adk_tracing, models, offers, templates
+from agentflow.runtime.answers import Asked, Call, Response
 from agentflow.runtime.errors import NodeError
 from agentflow.runtime.graph import Agent, Graph, Model, Retry, Tool
 from agentflow.runtime.operations import Listed, Listing
@@ -38,6 +39,7 @@ from agentflow.runtime.spending import Used
 from agentflow.toolnames import offered
 from agentflow.types import Json
 
+adk_tracing.silence()
 logging.getLogger("google_adk").setLevel(logging.ERROR)  # what it warns of, the model or the run is told
 
 _MISMATCHES = 2  # how often an answer that does not fit goes back to the model
@@ -87,7 +89,7 @@ class Durable(Protocol):
     @property
     def invocation(self) -> Invocation: ...
 
-    async def model_call(self, address: str, model: Model, call: Call, retry: Retry) -> Response:
+    async def model_call(self, address: str, model: Model, call: Call, retry: Retry, asked: Asked) -> Response:
         """Makes the call durably, counts it, and tries it again on ModelUnavailable, as `retry` says."""
 
     async def tool_batch(self, calls: Sequence[ToolCall]) -> Sequence[ToolOutcome]:
@@ -230,8 +232,9 @@ class _Conversation:
             names, told = self._names(agent), models.answers(request)
             return await self.run.replies.answer(names, prompt=self.prompt, turn=told, attempt=attempt, ids=ids)
 
+        asked = Asked(agent.name, {**agent.model.generate, **agent.generate}, partial(models.contents, request))
         return await self.run.model_call(
-            f"{self.address}model#{ids}", agent.model, call, self.retry or agent.model.retry
+            f"{self.address}model#{ids}", agent.model, call, self.retry or agent.model.retry, asked
         )
 
     def _names(self, agent: Agent) -> tuple[str, str]:

@@ -15,6 +15,18 @@ Call = Callable[[int], Awaitable[Response]]
 """One try of a model call; takes the number of the try, from 1. It may run more than once."""
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What a model is asked, for those who watch: by which agent, with what settings.
+
+    `contents` gives the instruction and the conversation, ADK contents as JSON.
+    """
+
+    agent: str
+    settings: Mapping[str, Json]
+    contents: Callable[[], tuple[str | None, list[dict[str, Json]]]]
+
+
 def failure(message: str, code: int, retry_after: float | None = None) -> ModelUnavailable | ModelRefused:
     """A provider's HTTP status: 408, 429 and 5xx may pass, the rest will not."""
     if code in (408, 429) or code >= 500:

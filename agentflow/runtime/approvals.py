@@ -150,6 +150,8 @@ def _gate(
         "form": None if form is None else schema.whole_schema_of(form),
         "stages": list(stages),
     }
+    if (traceparent := invocation.traceparent(run.path)) is not None:
+        gate["trace"] = traceparent
     if notify is not None:
         kept = {name: run.scope[name] for name in notify.uses if name in run.scope}
         gate["notify"] = {"tool": notify.tool.name, "args": dict(notify.args), "scope": kept}

@@ -10,6 +10,7 @@ import dataclasses
 import json
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import restate
@@ -17,7 +18,7 @@ from restate.exceptions import TerminalError
 from restate.handler import HandlerIO, handler_from_callable
 from restate.serde import BytesSerde
 
-from agentflow.runtime import following, messages, rehearsal, saga, schema, steps, streams
+from agentflow.runtime import following, messages, rehearsal, saga, schema, steps, streams, tracing
 from agentflow.runtime.after import follow, run_after
 from agentflow.runtime.errors import Cancelled, NodeError, TimedOut
 from agentflow.runtime.flow import OUTCOMES, Run
@@ -120,12 +121,13 @@ async def enter(graph: Graph, flow: Flow, ctx: restate.Context, body: bytes) -> 
         given = schema.read(graph.input, body or b"{}")
     except schema.Mismatch as mismatch:
         raise TerminalError(f"the input does not fit: {mismatch}", status_code=400) from None
-    start = steps.journaled(ctx, "start", steps.now)
+    calls = tracing.caller(ctx.request().headers)
+    start = steps.journaled(ctx, "start", partial(tracing.begin, calls))
     stateful = ctx if isinstance(ctx, restate.ObjectContext) and graph.kind == "workflow" else None
     owner = _Owner(graph, ctx, stateful)
     try:
         await owner.open()
-        started = (await start)["at"]
+        begun = await start
     except TerminalError:
         if stateful is not None:
             stateful.set(
@@ -140,7 +142,8 @@ async def enter(graph: Graph, flow: Flow, ctx: restate.Context, body: bytes) -> 
             )
         owner.close()
         raise TerminalError("cancelled before it began", status_code=499, metadata={"kind": "cancelled"}) from None
-    return await owner.work(flow, given, started)
+    owner.joined = begun.get("trace", calls)
+    return await owner.work(flow, given, begun["at"])
 
 
 class _Owner:
@@ -152,6 +155,7 @@ class _Owner:
         self.stateful = stateful
         self.facts: dict[str, Json] = {}
         self.spent: dict[str, Any] = {}  # as last written
+        self.joined: str | None = None  # the run's place in a trace
 
     async def open(self) -> None:
         """Lets the run's messages know that it has begun, before anybody else can see it."""
@@ -172,8 +176,12 @@ class _Owner:
             **({} if key is None else {"key": key}),
         }
         invocation = Invocation(self.ctx, self.graph, run, Report(), started, replies=replies_for(self.graph))
+        trace = tracing.trace(self.joined, str(run["id"]), owns=True)
         outbox = streams.outbox(self.ctx, self.graph, run)
-        invocation.report = Report(lambda path, state: self._put_node(invocation, path, state), outbox=outbox)
+        invocation.report = Report(
+            lambda path, state: self._put_node(invocation, path, state), outbox=outbox, trace=trace
+        )
+        invocation.joined = self.joined
         self.facts = {**run, "revision": self.graph.revision, "state": "running", "compensation": "none"}
         self._tell(invocation, "running", started, {"started": started})
         if self.graph.limits.time is not None:
@@ -197,6 +205,7 @@ class _Owner:
         about = {"started": started, **_rolled_back(invocation), **_reported(after), "ended": invocation.now}
         self._tell(invocation, "succeeded", invocation.now, about)
         self.close()
+        await self._trace(invocation, started, "succeeded")
         return result
 
     async def _end(self, root: Run, error: NodeError, started: float) -> TerminalError:
@@ -216,6 +225,7 @@ class _Owner:
         about = {**about, **_rolled_back(invocation), **_reported(after), "ended": invocation.now}
         self._tell(invocation, state, invocation.now, about)
         self.close()
+        await self._trace(invocation, started, state, error)
         message = error.message
         if undone:
             message += ". Undone: " + ", ".join(f"{entry['node']} ({entry['tool']})" for entry in undone)
@@ -241,6 +251,17 @@ class _Owner:
         self._put("run", {**self.facts, **about, "state": state, **log})
         if "ended" in about:
             invocation.report.flush()
+
+    async def _trace(self, invocation: Invocation, started: float, state: str, error: NodeError | None = None) -> None:
+        """Hands over the run's spans, when all that is left is to answer."""
+        trace = invocation.report.trace
+        if trace is None:
+            return
+        about = {f"agentflow.run.{name}": str(invocation.run[name]) for name in ("id", "key") if name in invocation.run}
+        spent = {f"agentflow.spent.{name}": value for name, value in vars(invocation.spent).items() if value}
+        about.update({"agentflow.revision": self.graph.revision, "agentflow.state": state, **spent})
+        trace.run(self.graph.name, started, invocation.now, about, error)
+        await trace.finish()
 
     def _put(self, name: str, value: Json) -> None:
         rehearsal.note(name, value)
@@ -270,16 +291,19 @@ def _rolled_back(invocation: Invocation) -> dict[str, Any]:
 async def branch(graph: Graph, node: Node, ctx: restate.Context, body: bytes) -> bytes:
     """A node in an invocation of its own. Returns its value and what it did; undoes nothing itself.
 
-    The input is `{run, path, scope, outcomes, spent, now, limit, part}`, the output `{value, outcome, undo,
+    The input is `{run, path, scope, outcomes, spent, now, limit, trace, part}`, the output `{value, outcome, undo,
     undone, not_undone, spent, nodes, now}`; a failure carries all but the value in its metadata.
     """
     given = json.loads(body)
-    report = Report(outbox=streams.outbox(ctx, graph, given["run"]), own=given["path"])
+    joined = given.get("trace")
+    trace = tracing.trace(joined, given["run"]["id"])
+    report = Report(outbox=streams.outbox(ctx, graph, given["run"]), own=given["path"], trace=trace)
     invocation = Invocation(
         ctx, graph, given["run"], report, given["now"], spent=Spent(**given["spent"]), replies=replies_for(graph)
     )
     if "limit" in given:  # the shortest alarm of who called, in milliseconds
         invocation.given = Limit(given["limit"], given["now"])
+    invocation.joined = joined
     scope = {**given["scope"], "run": given["run"], OUTCOMES: given["outcomes"]}
     run = Run(invocation, given["path"], scope)  # the scope is of what is around, the path the node's own
     plain = dataclasses.replace(node, when=None)  # the caller has decided it
@@ -300,12 +324,17 @@ async def branch(graph: Graph, node: Node, ctx: restate.Context, body: bytes) ->
         value = await (_part(run, node, given["part"]) if "part" in given else run.one(plain, run.at(run.path)))
         if invocation.cancelled:
             raise Cancelled
-        return _encode(result(value=value, outcome=scope[OUTCOMES].get(node.name)))
+        answer = _encode(result(value=value, outcome=scope[OUTCOMES].get(node.name)))
+        if trace is not None:
+            await trace.finish()
+        return answer
     except NodeError as error:
         kind, code, message, place = error.kind, error.code, error.message, error.node
     except Cancelled:
         kind, code, message, place = "cancelled", 499, "cancelled", None
     metadata = {"kind": kind, "node": place or "", "agentflow": json.dumps(result())}
+    if trace is not None:
+        await trace.finish()
     raise TerminalError(message, status_code=code, metadata=metadata)
 
 

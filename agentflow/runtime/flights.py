@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import restate
@@ -18,6 +18,7 @@ from agentflow.types import Json
 
 if TYPE_CHECKING:
     from agentflow.runtime.flow import Run
+    from agentflow.runtime.graph import Tool
 
 
 class Flight(ABC):
@@ -46,18 +47,30 @@ class Flight(ABC):
 
 
 class StepFlight(Flight):
-    def __init__(self, run: Run, future: Future, entry: saga.Entry | None, stop: steps.Stop, effect: str) -> None:
+    def __init__(
+        self,
+        run: Run,
+        future: Future,
+        entry: saga.Entry | None,
+        stop: steps.Stop,
+        tool: Tool,
+        args: Mapping[str, Json],
+    ) -> None:
         super().__init__(run, future)
         self.entry = entry
         self.stop = stop
-        self.effect = effect
+        self.tool = tool
+        self.args = args
         if entry is not None:
             self.undo.append(entry)
 
     async def take(self) -> Json:
         outcome: steps.Outcome = await self.future
         self.run.invocation.happened(outcome["at"])
-        self.run.invocation.report.tried(self.run.path, outcome)
+        report = self.run.invocation.report
+        report.tried(self.run.path, outcome)
+        if report.trace is not None:
+            report.trace.tool(self.run.path, self.tool, self.args, outcome)
         if self.entry is not None:
             saga.settle(self.undo, self.entry, outcome)
         if "failed" in outcome:
@@ -75,7 +88,7 @@ class StepFlight(Flight):
 
     def end(self, *, cut: bool) -> None:
         self.stop.ended.set()
-        if cut or self.effect == "read":
+        if cut or self.tool.effect == "read":
             self.stop.break_off()
 
 

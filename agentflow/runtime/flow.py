@@ -73,11 +73,13 @@ class Run:
         key = f"{invocation.run['id']}:{self.path}"
         undo = undo or tool.undo
         entry = None if undo is None else saga.Entry.of(undo, self.path, key, args, self.scope)
-        stop = invocation.stop()
-        step = steps.journaled(
-            invocation.ctx, self.path, lambda: steps.tool_step(tool, args, key, retry or tool.retry, stop), stop
-        )
-        return StepFlight(self, step, entry, stop, tool.effect)
+        stop, trace = invocation.stop(), invocation.report.trace
+
+        async def call() -> steps.Outcome:
+            return await steps.tool_step(tool, args, key, retry or tool.retry, stop)
+
+        closure = call if trace is None else trace.within("tool", self.path, call)
+        return StepFlight(self, steps.journaled(invocation.ctx, self.path, closure, stop), entry, stop, tool, args)
 
     async def journaling_tool(self, tool: Tool, args: Mapping[str, Json], *, undo: Undo | None = None) -> Json:
         """Calls a tool that takes a restate.Context and so keeps its own journal."""
@@ -240,7 +242,7 @@ class Run:
     async def land(self, flight: Flight) -> Json:
         try:
             if flight.waits is not None:
-                self.invocation.report.waiting(flight.run.path, flight.waits)
+                self.invocation.report.waiting(flight.run.path, flight.waits, self.invocation.now)
             await self.invocation.wait(flight.future)
             return await flight.take()
         except Interruption as interruption:
@@ -286,13 +288,13 @@ class Run:
 
     def begin(self, node: Node, place: Run) -> Flight | Json:
         """Starts a node without waiting for it: a step, a gate, a call; or its value where that is known at once."""
-        self.invocation.report.started(place.path, self.invocation.now)
         handler = self.invocation.graph.handlers.get(node)
+        self.invocation.report.started(place.path, self.invocation.now, elsewhere=handler is not None)
         if handler is None:
             body = node.body(place.working(node))
             assert not isinstance(body, Coroutine), f"{node.name} needs an invocation of its own"
             if isinstance(body, Flight) and body.waits is not None:
-                self.invocation.report.waiting(place.path, body.waits)
+                self.invocation.report.waiting(place.path, body.waits, self.invocation.now)
             return body
         return self.call(node, place.path)
 
@@ -310,6 +312,8 @@ class Run:
         }
         if (limit := invocation.limit()) is not None:
             call["limit"] = limit
+        if (traceparent := invocation.traceparent(path)) is not None:
+            call["trace"] = traceparent
         handler = invocation.graph.handlers[node]
         future = invocation.ctx.service_call(handler, arg=json.dumps(call, separators=(",", ":")).encode())
         return CallFlight(self.at(path), future)
@@ -401,7 +405,7 @@ class Run:
         invocation, length = self.invocation, milliseconds(duration)
         until = invocation.now + length / 1000
         timer = clock.sleep(invocation.ctx, length)
-        invocation.report.waiting(self.path, {"kind": "pause", "until": rfc3339(until)})
+        invocation.report.waiting(self.path, {"kind": "pause", "until": rfc3339(until)}, invocation.now)
         await invocation.wait(timer)
         invocation.happened(until)
-        invocation.report.going_on(self.path)
+        invocation.report.going_on(self.path, invocation.now)

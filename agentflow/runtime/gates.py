@@ -19,7 +19,7 @@ from restate.exceptions import TerminalError
 from restate.serde import BytesSerde
 
 from agentflow import tokens
-from agentflow.runtime import clock, steps, templates
+from agentflow.runtime import clock, steps, templates, tracing
 from agentflow.runtime.errors import TemplateError
 from agentflow.runtime.graph import Graph, Retry, milliseconds
 from agentflow.runtime.times import RETENTION, rfc3339
@@ -38,7 +38,11 @@ def approvals(graph: Graph) -> restate.Workflow:
         workflow_retention=RETENTION,
     )
     async def ask_people(ctx: restate.WorkflowContext, body: bytes) -> bytes:
-        return json.dumps(await _Gate(graph, ctx, json.loads(body)).decision()).encode()
+        gate = _Gate(graph, ctx, json.loads(body))
+        decision = await gate.decision()
+        if gate.trace is not None:
+            await gate.trace.finish()
+        return json.dumps(decision).encode()
 
     @service.handler(name="decide", input_serde=BytesSerde(), output_serde=BytesSerde())
     async def decide(ctx: restate.WorkflowSharedContext, body: bytes) -> bytes:
@@ -72,6 +76,8 @@ class _Gate:
             "approvers": [],
         }
         self.now = 0.0
+        self.trace = tracing.trace(gate.get("trace"), gate["run"])
+        self.told: dict[restate.RestateDurableFuture[Any], str] = {}  # notices, and their places in the run's trace
 
     async def decision(self) -> dict[str, Any]:
         promise = self.ctx.promise("decision", type_hint=dict)
@@ -117,6 +123,9 @@ class _Gate:
             for notice in [notice for notice in notices if notice in done]:
                 notices.remove(notice)
                 outcome = await notice
+                tool = self.graph.tools.get(self.gate["notify"]["tool"])
+                if self.trace is not None and tool is not None:
+                    self.trace.tool(self.told[notice], tool, None, outcome)
                 if "failed" in outcome:
                     self.state.setdefault("not_notified", []).append(outcome["failed"]["message"])
                     self.ctx.set("gate", self.state)
@@ -154,7 +163,11 @@ class _Gate:
             outcome.pop("value", None)  # what it returns is nobody's, and might hold the link
             return outcome
 
-        return steps.journaled(self.ctx, f"tell {person}", tell)
+        place = f"{gate['node']}.{notify['tool']}#{len(self.told) + 1}"
+        closure = tell if self.trace is None else self.trace.within("tool", place, tell)
+        notice = steps.journaled(self.ctx, f"tell {person}", closure)
+        self.told[notice] = place
+        return notice
 
     async def _resolve(self, promise: restate.context.DurablePromise[Any], outcome: str) -> dict[str, Any]:
         """Resolves the promise unless somebody was faster, and returns how it was resolved."""

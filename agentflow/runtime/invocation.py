@@ -66,6 +66,7 @@ class Invocation:
     listed: dict[Listing, Json] = field(default_factory=dict)  # what servers told of their tools
     cancelled: bool = False
     given: Limit | None = None  # of the alarms of who called this invocation
+    joined: str | None = None  # the traceparent that the run, or this invocation of it, has from its caller
     meters: list[Meter] = field(default_factory=list)  # the limits in force: the run's, and of agents at work
 
     def __post_init__(self) -> None:
@@ -86,6 +87,8 @@ class Invocation:
 
         Raises Cancelled, or TimedOut when an alarm in force goes off first.
         """
+        if self.report.trace is not None:
+            await self.report.trace.pause()
         if self.cancelled:  # noted while something had to be finished first
             raise Cancelled
         self.report.flush()
@@ -131,6 +134,11 @@ class Invocation:
 
     def _limits(self) -> list[Limit]:
         return [alarm.limit for alarm in self.alarms] + ([self.given] if self.given is not None else [])
+
+    def traceparent(self, path: str) -> str | None:
+        """What tells an invocation that the node at `path` calls where it stands in a trace, if the run is in one."""
+        trace = self.report.trace
+        return self.joined if trace is None else trace.traceparent(trace.around(path))
 
     def note_cancel(self) -> None:
         self.cancelled = True

@@ -56,6 +56,15 @@ def answers(request: LlmRequest) -> int:
     return sum(content.role == "model" for content in request.contents)
 
 
+def contents(request: LlmRequest) -> tuple[str | None, list[dict[str, Json]]]:
+    """The instruction and the conversation that a request holds, as JSON."""
+    instruction = request.config.system_instruction
+    return (
+        instruction if isinstance(instruction, str) else None,
+        [json.loads(content.model_dump_json(exclude_none=True)) for content in request.contents],
+    )
+
+
 Ask = Callable[[LlmRequest], Awaitable[Response]]
 
 

@@ -9,7 +9,7 @@ from restate.exceptions import TerminalError
 
 from agentflow import ToolError
 from agentflow.runtime import rehearsal, saga, steps
-from agentflow.runtime.errors import Cancelled, NodeError, TimedOut
+from agentflow.runtime.errors import Cancelled, Interruption, NodeError, TimedOut
 from agentflow.runtime.graph import Tool
 from agentflow.runtime.operations import Operation
 from agentflow.runtime.schema import Mismatch, bind
@@ -28,6 +28,25 @@ async def call_with_context(run: Run, tool: Tool, args: Mapping[str, Json]) -> J
     invocation = run.invocation
     if (case := rehearsal.current()) is not None and not case.is_real(tool):
         return await run.land(run.start_tool(tool, args))  # what stands in for it is one step
+    trace, began = invocation.report.trace, invocation.now
+    outcome: steps.Outcome = {"began": began, "tries": 1}  # how long it took is seldom in the journal
+    try:
+        value = await _call(run, tool, args)
+        outcome["value"] = value
+    except NodeError as error:
+        outcome["failed"] = error.as_json()
+        raise
+    except Interruption:
+        outcome["failed"] = {"kind": "cancelled", "code": 499, "message": "cut off"}
+        raise
+    finally:
+        if trace is not None and len(outcome) > 2:
+            trace.tool(run.path, tool, args, {**outcome, "at": invocation.now})
+    return value
+
+
+async def _call(run: Run, tool: Tool, args: Mapping[str, Json]) -> Json:
+    invocation = run.invocation
     invocation.count("tool_calls", run.path)
     key = f"{invocation.run['id']}:{run.path}"
     function = tool.does

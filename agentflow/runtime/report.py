@@ -15,6 +15,7 @@ from agentflow.types import Json
 
 if TYPE_CHECKING:
     from agentflow.runtime.streams import Outbox
+    from agentflow.runtime.tracing import Trace
 
 NodeState = dict[str, Any]  # state, started, ended (seconds since 1970), error, waits, attempts, last_error, log
 
@@ -23,6 +24,7 @@ class Report:
     """`write(path, state)` is called with each change of a node.
 
     `own` is the node that an invocation of its own works on: that it began and how it ended is told by the caller.
+    `trace` hears of the nodes that this very invocation works on.
     """
 
     def __init__(
@@ -31,10 +33,12 @@ class Report:
         *,
         outbox: Outbox | None = None,
         own: str | None = None,
+        trace: Trace | None = None,
     ) -> None:
         self.nodes: dict[str, NodeState] = {}
         self.tries: dict[str, NodeState] = {}
         self.outbox = outbox
+        self.trace = trace
         self._write = write
         self._own = own
         self._count = 0  # of events, where they are numbered here
@@ -47,17 +51,24 @@ class Report:
         if self._write is not None:
             self._write(path, state)
 
-    def started(self, path: str, at: float) -> None:
+    def started(self, path: str, at: float, *, elsewhere: bool = False) -> None:
+        """`elsewhere`: in an invocation of its own, which traces it."""
+        if self.trace is not None and not elsewhere:
+            self.trace.started(path, at)
         self.put(path, {"state": "running", "started": at, **self._log(path, "running", at)})
 
-    def waiting(self, path: str, waits: Mapping[str, Any], at: float | None = None) -> None:
-        log = self._log(path, "waiting", self._latest if at is None else at, between=True, waits=dict(waits))
+    def waiting(self, path: str, waits: Mapping[str, Any], at: float) -> None:
+        if self.trace is not None:
+            self.trace.waiting(path, waits, at)
+        log = self._log(path, "waiting", at, between=True, waits=dict(waits))
         self.put(path, {**self.nodes.get(path, {}), "state": "waiting", "waits": dict(waits), **log})
 
-    def going_on(self, path: str) -> None:
+    def going_on(self, path: str, at: float) -> None:
         """What it waited for is over."""
+        if self.trace is not None:
+            self.trace.going_on(path, at)
         before = {name: fact for name, fact in self.nodes.get(path, {}).items() if name != "waits"}
-        self.put(path, {**before, "state": "running", **self._log(path, "running", self._latest, between=True)})
+        self.put(path, {**before, "state": "running", **self._log(path, "running", at, between=True)})
 
     def tried(self, path: str, outcome: Mapping[str, Any]) -> None:
         """How often a step of the node was tried, where once was not enough."""
@@ -68,6 +79,8 @@ class Report:
             self.tries[path] = about
 
     def ended(self, path: str, state: str, at: float, error: Mapping[str, Any] | None = None) -> None:
+        if self.trace is not None:
+            self.trace.ended(path, state, at, error)
         before = self.nodes.get(path, {})
         kept = {"started": before["started"]} if "started" in before else {}
         kept.update(self.tries.pop(path, {}))

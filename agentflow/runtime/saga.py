@@ -104,14 +104,17 @@ async def _undo_one(invocation: Invocation, entry: Entry, error: Mapping[str, Js
     except TemplateError as problem:
         return str(problem)
     assert isinstance(args, dict)
-    stop = steps.Stop()
-    future = steps.journaled(
-        invocation.ctx,
-        f"undo {entry.node}",
-        lambda: steps.tool_step(tool, args, f"{entry.key}:undo", tool.retry, stop),
-    )
+    stop, trace = steps.Stop(), invocation.report.trace
+
+    async def call() -> steps.Outcome:
+        return await steps.tool_step(tool, args, f"{entry.key}:undo", tool.retry, stop)
+
+    closure = call if trace is None else trace.within("undo", entry.node, call)
+    future = steps.journaled(invocation.ctx, f"undo {entry.node}", closure)
     await invocation.outlast(future)
     outcome = await future
     invocation.happened(outcome["at"])
+    if trace is not None:
+        trace.tool(entry.node, tool, args, outcome, undo=True)
     message: str | None = outcome["failed"]["message"] if "failed" in outcome else None
     return message

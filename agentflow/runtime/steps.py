@@ -2,8 +2,8 @@
 
 Tries again happen in here, not in the engine: an engine retry ends the whole attempt and restarts
 every step in flight beside it. Only the outcome is journaled, as
-`{"value": ..., "at": seconds, "tries": n}` or, in place of the value,
-`{"failed": {kind, code, message, told, unknown}}`.
+`{"value": ..., "began": seconds, "at": seconds, "tries": n}` or, in place of the value,
+`{"failed": {kind, code, message, told, unknown}}`. It began when this process did, after a crash.
 """
 
 from __future__ import annotations
@@ -319,8 +319,12 @@ def journaled(
     """Starts a closure as a durable step called `name`; its outcome is kept as JSON."""
 
     async def run() -> Outcome:
+        began = clock.time()
         with stop.in_time() if stop is not None else contextlib.nullcontext():
-            return await closure()
+            outcome = await closure()
+        if "tries" in outcome:
+            outcome["began"] = min(began, outcome["at"])
+        return outcome
 
     return ctx.run_typed(name, run, restate.RunOptions(serde=_JSON))
 

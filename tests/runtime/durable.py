@@ -95,7 +95,7 @@ class Run:
             self.waiting = False
 
     async def model_call(
-        self, address: str, model: Model, call: Callable[[int], Awaitable[dict[str, Any]]], retry: Retry
+        self, address: str, model: Model, call: Callable[[int], Awaitable[dict[str, Any]]], retry: Retry, asked: object
     ) -> Any:
         self.count("model_calls")
 

@@ -140,7 +140,7 @@ class Warming:
     replies = None
     invocation = SimpleNamespace(graph=SimpleNamespace(agents={}))
 
-    async def model_call(self, address: str, model: object, call: object, retry: object) -> dict[str, Any]:
+    async def model_call(self, *asked: object) -> dict[str, Any]:
         return {"content": {"role": "model", "parts": [{"text": "warm"}]}}
 
     def working(self, agent: object, before: object) -> AbstractContextManager[None]:
