@@ -12,7 +12,7 @@ from typing import Any
 import restate
 from restate.exceptions import TerminalError
 
-from agentflow.runtime import streams
+from agentflow.runtime import streams, tracing
 from agentflow.runtime.errors import Interruption, NodeError
 from agentflow.runtime.flow import OUTCOMES, Run
 from agentflow.runtime.graph import After, Graph
@@ -45,6 +45,8 @@ async def run_after(root: Run, state: str, error: NodeError | None) -> dict[str,
         "now": invocation.now,
         "tell": tell,
     }
+    if (traceparent := invocation.traceparent("")) is not None:
+        call["trace"] = traceparent
     invocation.ctx.service_send(after.handler, arg=json.dumps(call, separators=(",", ":")).encode())
     invocation.alarms.clear()  # the run's time limit is not its
     try:
@@ -62,8 +64,11 @@ async def run_after(root: Run, state: str, error: NodeError | None) -> dict[str,
 async def follow(graph: Graph, after: After, ctx: restate.Context, body: bytes) -> None:
     """The handler: runs the nodes, and tells the run what became of them."""
     given = json.loads(body)
-    report, spent = Report(outbox=streams.outbox(ctx, graph, given["run"])), Spent(**given["spent"])
+    joined, spent = given.get("trace"), Spent(**given["spent"])
+    trace = tracing.trace(joined, given["run"]["id"])
+    report = Report(outbox=streams.outbox(ctx, graph, given["run"]), trace=trace)
     invocation = Invocation(ctx, graph, given["run"], report, given["now"], spent=spent, replies=replies_for(graph))
+    invocation.joined = joined
     scope = {**given["scope"], "run": given["run"], "error": given["error"], OUTCOMES: given["outcomes"]}
     error: NodeError | None = None
     try:
@@ -80,5 +85,7 @@ async def follow(graph: Graph, after: After, ctx: restate.Context, body: bytes) 
     }
     report.flush()
     ctx.resolve_awakeable(given["tell"], json.dumps(result))
+    if trace is not None:
+        await trace.finish()
     if error is not None:  # so that the engine's own records tell it too
         raise TerminalError(error.message, status_code=error.code)
