@@ -150,7 +150,7 @@ def _gate(
         "form": None if form is None else schema.whole_schema_of(form),
         "stages": list(stages),
     }
-    if (traceparent := invocation.traceparent(run.path)) is not None:
+    if (traceparent := run.invocation.traceparent(run.path)) is not None:
         gate["trace"] = traceparent
     if notify is not None:
         kept = {name: run.scope[name] for name in notify.uses if name in run.scope}
