@@ -14,10 +14,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from agentflow.cli.connection import UsageError, add_ingress, graph_name, ingress, talks_to_server
+from agentflow.cli.connection import UsageError, add_admin, add_ingress, admin, graph_name, ingress, talks_to_server
 from agentflow.cli.follow import Events, Silent, as_text, follow
 from agentflow.client import Answer, Ingress, Refused, Started, Unreachable
 from agentflow.events import Event
+from agentflow.project import find_graph
 from agentflow.types import Json
 
 FAILED = 3
@@ -35,7 +36,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input", metavar="JSON|@FILE|-", default="{}", help="the input: JSON, a file, or stdin")
     parser.add_argument("--detach", action="store_true", help="do not wait: print the key and the invocation's id")
     parser.add_argument("--json", action="store_true", help="progress as events, one line of JSON each")
+    parser.add_argument(
+        "--record", metavar="FILE", type=Path, help="add the run to this test file, as a case that passes"
+    )
     add_ingress(parser)
+    add_admin(parser)
 
 
 @talks_to_server
@@ -50,7 +55,11 @@ def main(args: argparse.Namespace) -> int:
         return 0
     _say(f"{graph} {key}: {'this key was used before, so this is its first run' if started.before else 'started'}")
     try:
-        return _finish(_Watch(server, graph, started, args.json).result())
+        answer = _Watch(server, graph, started, args.json).result()
+        code = _finish(answer)
+        if args.record is not None:
+            _record(args, key, answer)
+        return code
     except KeyboardInterrupt:
         _say(f"the run goes on; see: agentflow status {graph} {key}")
         return INTERRUPTED
@@ -71,6 +80,22 @@ def read_input(given: str) -> bytes:
     except (ValueError, RecursionError) as error:
         raise UsageError(f"--input is not JSON: {error}") from None
     return data
+
+
+def _record(args: argparse.Namespace, key: str, answer: Answer) -> None:
+    """Makes the run a test case. Only here the graph itself is looked at: the server knows it by its name."""
+    from agentflow.testing.record import CannotRecord, append, recorded
+    from agentflow.testing.run import Suite, programs_of
+
+    suite = Suite()
+    programs = programs_of(find_graph(args.graph), suite)
+    if not programs:
+        raise UsageError(f"--record: {find_graph(args.graph)} is not a graph that can be compiled")
+    try:
+        name = append(args.record, key, recorded(admin(args), programs, key, answer))
+    except (CannotRecord, OSError) as error:
+        raise UsageError(f"--record: {error}") from None
+    _say(f"recorded as {name} in {args.record}")
 
 
 def _finish(answer: Answer) -> int:

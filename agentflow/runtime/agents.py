@@ -237,10 +237,13 @@ class _Conversation:
             f"{self.address}model#{ids}", agent.model, call, self.retry or agent.model.retry, asked
         )
 
-    def _names(self, agent: Agent) -> tuple[str, str]:
-        """Whose replies count: the node's for its own agent; others reached from it have their own first."""
+    def _names(self, agent: Agent) -> tuple[str, str, str]:
+        """Whose replies count: this very conversation's; the node's for its own agent, while others come first."""
         own = re.sub(r"\[\d+\]|#\d+", "", self.run.path).rpartition(".")[2]
-        return (own, agent.name) if agent is self.first and not self.address else (agent.name, own)
+        place = f"{self.run.path}.{self.address}".rstrip(".")
+        if agent is self.first:
+            return (place, agent.name, own) if self.address else (place, own, agent.name)
+        return (f"{place}.{agent.name}", agent.name, own)
 
     # ------------------------------------------------------------ the tools
 

@@ -67,7 +67,7 @@ class Replies:
         lists = self._lists()
         name = next((name for name in names if name in lists), None)
         if name is None:
-            wanted = " or ".join(f'"{name}"' for name in dict.fromkeys(names))
+            wanted = " or ".join(f'"{name}"' for name in dict.fromkeys(names[-2:]))
             raise ModelRefused(f"offline, and {self.path.name} has no replies for {wanted}")
         reply = chosen([reply for reply in lists[name] if reply.holds(prompt, turn)], turn, attempt)
         if reply is None:

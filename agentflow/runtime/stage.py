@@ -154,7 +154,7 @@ class Case:
     def _chosen(self, call: Call, stubs: Sequence[Stub]) -> Stub | None:
         """Successive calls count among those for which the same entries hold; a try again is the same call."""
         if call.tries == 1:
-            scope = {"args": dict(call.args), "__outcomes__": {}}
+            scope = {"args": dict(call.args), "node": call.node, "__outcomes__": {}}
             call.held = tuple(at for at, stub in enumerate(stubs) if _holds(stub, scope))
             earlier = [one for one in self.calls.values() if one.tool == call.tool and one is not call]
             call.turn = sum(one.held == call.held for one in earlier)

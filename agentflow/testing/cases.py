@@ -221,7 +221,9 @@ def _replies(reader: Reader, names: Names) -> None:
     known = names.agents | {path.rpartition(".")[2] for path in names.nodes}
     for name, given in reader.entries("replies", "a mapping from agents and nodes to lists of replies").items():
         path = reader.at("replies", name)
-        if name not in known:
+        place = static(name)
+        above, _, agent = place.rpartition(".")
+        if place not in known and place not in names.nodes and not (above and agent in names.agents):
             help = choices_help(name, known)
             reader.error("unknown-agent", f"there is no agent and no node {quoted(name)}", path, key=True, help=help)
         try:

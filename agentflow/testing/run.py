@@ -38,7 +38,7 @@ def collect(arguments: Sequence[str], keyword: str | None = None) -> Suite:
     suite = Suite()
     for file in _files(arguments, suite):
         graph = graph_of(file)
-        programs = _programs(graph, suite)
+        programs = programs_of(graph, suite)
         if not programs:
             continue
         cases, problems, source = read_cases(file, graph, programs)
@@ -65,7 +65,7 @@ def _files(arguments: Sequence[str], suite: Suite) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def _programs(graph: Path, suite: Suite) -> list[ir.Program]:
+def programs_of(graph: Path, suite: Suite) -> list[ir.Program]:
     """The program of a graph, and of those that it calls, directly or not; none if one of them is wrong."""
     found: dict[Path, ir.Program] = {}
     rest = [graph]

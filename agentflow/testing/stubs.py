@@ -47,7 +47,7 @@ def _entry(outer: Reader, path: Path, data: Json, tool: ir.Tool | None, types: M
     if not isinstance(condition, bool | str | None):
         reader.reading.wrong(reader.at("if"), "an expression over args", condition)
     elif isinstance(condition, str):
-        _templates(reader, "expr", reader.at("if"), condition, frozenset(["args"]))
+        _templates(reader, "expr", reader.at("if"), condition, frozenset(["args", "node"]))
     if reader.integer("times", 1, 1000) is not None and verbs[0] != "raise":
         message = '"times" belongs to "raise": so often it fails, before it does what the next entry says'
         reader.error("misplaced-key", message, reader.at("times"), key=True)

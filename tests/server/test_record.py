@@ -1,0 +1,121 @@
+"""A run that is recorded is a case that passes, and says what the run's models, tools and people said."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from harness import PROJECT, Service, until
+
+from agentflow import cli
+
+NAMES = ("claim", "trip", "support", "weather")
+GRAPHS = [PROJECT / "graphs" / f"{name}.yaml" for name in NAMES]
+ENVIRONMENT = {"PAY_TOKEN": "s3cret-enough-to-see"}
+pytestmark = pytest.mark.at("60s")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """The examples without their replies and tests: what a recorded case needs is in it."""
+    for name in ("graphs", "tools"):
+        ignored = shutil.ignore_patterns("__pycache__", "*.test.yaml", "*.replies.yaml")
+        shutil.copytree(PROJECT / name, tmp_path / name, ignore=ignored)
+    return tmp_path
+
+
+def record(service: Service, project: Path, graph: str, key: str, given: Any) -> int:
+    server = ["--ingress", service.engine.ingress, "--admin", service.engine.admin.url]
+    file = project / "graphs" / f"{graph}.test.yaml"
+    name = str(project / "graphs" / f"{graph}.yaml")
+    return cli.main(["run", name, "--key", key, "--input", json.dumps(given), "--record", str(file), *server])
+
+
+def cases(project: Path, graph: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((project / "graphs" / f"{graph}.test.yaml").read_text())["cases"]
+    return found
+
+
+def passes(project: Path, graph: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "agentflow", "test", graph],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stdout + (project / "graphs" / f"{graph}.test.yaml").read_text()
+
+
+def claim(number: str, amount: int, holder: str = "Ada") -> dict[str, Any]:
+    return {"claim_id": number, "holder": holder, "amount": amount, "text": "a broken arm"}
+
+
+def test_runs_of_the_claim_graph_become_cases(service: Service, project: Path) -> None:
+    def decide(verb: str, key: str) -> None:
+        gate = f"claim/{key}/sign_off"
+        until(lambda: service.status("claim", key).get("waiting"), 30, "the question")
+        given = ["--by", "Grace", "--comment", "as agreed", "--ingress", service.engine.ingress]
+        assert cli.main([verb, gate, *given]) == 0
+
+    assert record(service, project, "claim", "small", claim("1", 200)) == 0
+    for verb in ("approve", "reject"):
+        person = threading.Thread(target=decide, args=(verb, f"large-{verb}"))
+        person.start()
+        assert record(service, project, "claim", f"large-{verb}", claim("2", 5000)) == 0
+        person.join(30)
+    assert record(service, project, "claim", "nemo", claim("3", 200, "Nemo")) == 3
+    found = cases(project, "claim")
+    assert list(found) == ["small", "large_approve", "large_reject", "nemo"]
+    assert found["small"]["tools"]["pay"] == {"return": {"id": "p-1", "claim_id": "1", "amount": 200}}
+    assert set(found["small"]["replies"]) == {"medical_review", "fraud_review", "decide", "letter"}
+    approved = found["large_approve"]["approvals"]["sign_off"]["approve"]
+    assert approved["by"] == "Grace" and approved["comment"] == "as agreed" and "after" in approved
+    assert "reject" in found["large_reject"]["approvals"]["sign_off"]
+    assert found["nemo"]["expect"] == {
+        "state": "failed",
+        "error": {"kind": "model", "code": 400},
+        "undone": ["payment"],
+    }
+    passes(project, "claim")
+
+
+def test_runs_of_the_other_examples_become_cases(service: Service, project: Path) -> None:
+    for city, code in (("Paris", 0), ("Monaco", 3), ("Lima", 3), ("Dubai", 3)):
+        assert record(service, project, "trip", city, {"traveller": "Ada", "to": city, "nights": 3}) == code
+    assert record(service, project, "support", "twice", {"message": "I was charged twice for order 7."}) == 0
+    for city in ("Lisbon", "Erewhon", "Cairo", "Delhi", "Perth"):
+        record(service, project, "weather", city, {"message": f"How is it in {city}?"})
+    assert len(cases(project, "trip")["monaco"]["expect"]["undone"]) == 2
+    assert {"triage", "billing"} == set(cases(project, "support")["twice"]["replies"])
+    assert cases(project, "weather")["cairo"]["tools"]["forecast_for"][0]["times"] == 2
+    for graph in ("trip", "support", "weather"):
+        passes(project, graph)
+
+
+def test_a_secret_is_not_recorded(service: Service, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PAY_TOKEN", "s3cret-enough-to-see")
+    assert record(service, project, "claim", "secret", claim("s3cret-enough-to-see", 200)) == 0
+    text = (project / "graphs" / "claim.test.yaml").read_text()
+    assert "s3cret" not in text and "<PAY_TOKEN>" in text
+
+
+@pytest.mark.parametrize("text", ["cases: {a: {input: {}}}\n", "- 1\n", "cases:\n  a: {}\ntools: {}\n"])
+def test_a_file_that_no_case_can_be_added_to_stays_as_it_was(
+    service: Service, project: Path, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = project / "graphs" / "claim.test.yaml"
+    file.write_text(text)
+    assert record(service, project, "claim", f"no-{len(text)}", claim("1", 200)) == 2
+    assert "--record: " in capsys.readouterr().err
+    assert file.read_text() == text and list(file.parent.glob(".*")) == []
