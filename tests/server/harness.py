@@ -336,14 +336,11 @@ class Service:
         return {name: node["state"] for name, node in self.status(graph, key).get("nodes", {}).items()}
 
     def unfinished(self) -> list[dict[str, Any]]:
-        """The invocations of this service's graphs that have not ended, but for streams to be forgotten in a week."""
         """The invocations of this service's graphs that have not ended; what is to begin some day is left out."""
         names = " or ".join(
             f"target_service_name = {text(name)} or target_service_name like {text(f'{name}.%')}"
             for name in self.modules
         )
-        waiting = "status <> 'completed' and not (status = 'scheduled' and target_handler_name = 'forget')"
-        return self.engine.invocations(f"{waiting} and ({names})")
         return self.engine.invocations(f"status not in ('completed', 'scheduled') and ({names})")
 
     def cancel(self, invocation: str) -> None:
