@@ -25,6 +25,12 @@ def sleep(ctx: restate.Context, milliseconds: float) -> restate.RestateDurableFu
     return ctx.sleep(timedelta(milliseconds=milliseconds))
 
 
+def until_then(ctx: restate.Context, moment: float) -> float:
+    """Milliseconds until a moment, for a timer's length and nothing else: the engine checks no length on replay."""
+    case = rehearsal.case_of(ctx)
+    return max(moment - (system.time() if case is None else case.now), 0) * 1000
+
+
 # ---------------------------------------------------------------- for steps: never in a handler's own flow
 
 

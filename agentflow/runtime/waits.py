@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from typing import TYPE_CHECKING
 
 from agentflow.durations import LONGEST, BadDuration, milliseconds
@@ -26,9 +25,8 @@ def wait(run: Run, duration: str | None, until: str | None) -> WaitFlight:
         return WaitFlight(run, clock.sleep(ctx, left), now + left / 1000)
     due = moment(run, run.expression(until or ""))
     # The run's own clock stands at the last thing that it knows to have happened, which was a while ago where the
-    # service has been down since. The engine checks no sleep's length on replay, and so this machine's may be asked.
-    left = math.ceil(max(due - max(now, time.time()), 0) * 1000)
-    return WaitFlight(run, clock.sleep(ctx, left), due)
+    # service has been down since.
+    return WaitFlight(run, clock.sleep(ctx, math.ceil(clock.until_then(ctx, due))), due)
 
 
 def length(run: Run, text: str) -> int:
