@@ -210,6 +210,26 @@ machine. What is computed while the run goes on is held to the same.
     wait: {until: input.due}                    # an expression of a text that is one
 """,
     ),
+    "bad-include": Explanation(
+        "A file that is included holds types, models, tools and agents.",
+        """
+include lists files of the project, by paths relative to its root. What they hold counts as if it stood in the graph, so
+that they hold nothing else: no nodes, no name of a graph, and no include of their own. A graph that another one needs
+is called by a node.
+
+    include: [shared/agents.yaml]           # which says: agents: {...}
+""",
+    ),
+    "not-a-graph": Explanation(
+        "A file that is meant to be included is no graph itself.",
+        """
+A file with nothing but types, models, tools and agents has no name and no nodes. Graphs take it in with include, and
+what is wrong in it is told when one of them is checked.
+
+    agentflow check shared/agents.yaml      # wrong
+    agentflow check graphs/claim.yaml       # which says: include: [shared/agents.yaml]
+""",
+    ),
     "bad-schedule": Explanation(
         "A schedule says when a graph starts by itself, and with which data.",
         """

@@ -16,12 +16,16 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True, order=True)
 class Span:
-    """A stretch of a file: lines and columns from 1, columns in characters, the end exclusive."""
+    """A stretch of a file: lines and columns from 1, columns in characters, the end exclusive.
+
+    `file` is empty in the file that is being compiled, and the name of one that it includes elsewhere.
+    """
 
     line: int
     column: int
     end_line: int
     end_column: int
+    file: str = ""
 
 
 @dataclass(frozen=True)

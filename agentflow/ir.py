@@ -476,7 +476,7 @@ class Program:
     kind: Literal["workflow", "service"]
     description: str | None
     source: str  # the file, relative to the project's root, with forward slashes
-    digest: str  # sha256 of the file's bytes, hex
+    digest: str  # sha256 of the file's bytes and of those that it includes, hex
     input: Type
     output: Type
     types: tuple[TypeDef, ...]
@@ -486,6 +486,7 @@ class Program:
     body: Block
     limits: Limits
     schedule: Schedule | None = None
+    includes: tuple[str, ...] = ()  # files beside the source that are part of it, named like it
     after: After | None = None
 
     @property

@@ -14,8 +14,10 @@ from agentflow import expressions, ir
 from agentflow.check import analysed
 from agentflow.check.order import topological
 from agentflow.check.places import Place
+from agentflow.check.reachability import used_agents
 from agentflow.check.types import Typed
 from agentflow.nodes.registry import KINDS
+from agentflow.source import Source
 from agentflow.spec.model import MISSING, AgentSpec, BlockSpec, GraphSpec, NodeSpec, ToolSpec, UndoSpec
 from agentflow.tools.registry import KINDS as TOOL_KINDS
 from agentflow.types import ANY, Json
@@ -33,23 +35,31 @@ def lower(graph: GraphSpec) -> ir.Program:
         name=graph.name,
         kind=graph.kind,
         description=graph.description,
-        source=_shown(graph),
-        digest=sha256(graph.source.text.encode()).hexdigest(),
+        source=_shown(graph, graph.source),
+        digest=_digest(graph),
         input=graph.input,
         output=typed.of_block(typed.analysis.root),
         types=tuple(ir.TypeDef(name, type, graph.source.line(("types", name))) for name, type in graph.types.items()),
         models=tuple(lowering.models()),
         tools=tuple(lowering.tool(tool) for tool in graph.tools.values()),
-        agents=tuple(lowering.agent(agent) for agent in graph.agents.values()),
+        agents=tuple(lowering.agent(agent) for agent in lowering.agents()),
         body=body,
         limits=_with_defaults(graph.limits),
         schedule=_schedule(graph),
+        includes=tuple(_shown(graph, part) for part in graph.source.included),
         after=after,
     )
 
 
-def _shown(graph: GraphSpec) -> str:
-    path = graph.source.path.resolve()
+def _digest(graph: GraphSpec) -> str:
+    digest = sha256(graph.source.text.encode())
+    for part in graph.source.included:
+        digest.update(f"\0{_shown(graph, part)}\0{part.text}".encode())
+    return digest.hexdigest()
+
+
+def _shown(graph: GraphSpec, source: Source) -> str:
+    path = source.path.resolve()
     root = graph.root.resolve()
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
 
@@ -75,6 +85,7 @@ class _Lowering:
         self.tool_refs = {
             tool.name: list(_names_in(dict(tool.compensate.args))) for tool in graph.tools.values() if tool.compensate
         }
+        self.used = used_agents(typed.analysis)
         self._outer = typed.analysis.outer
         self._address: tuple[str, ...] = ()
 
@@ -143,6 +154,13 @@ class _Lowering:
 
     # ------------------------------------------------------------ declarations
 
+    def agents(self) -> Iterator[AgentSpec]:
+        """All but those that the graph does not use, and only has because of the file that it includes."""
+        graph = self.graph
+        for agent in graph.agents.values():
+            if agent.name in self.used or not graph.source.is_included(agent.path):
+                yield agent
+
     def models(self) -> Iterator[ir.Model]:
         graph = self.graph
         for model in graph.models.values():
@@ -151,7 +169,7 @@ class _Lowering:
             yield ir.Model(
                 model.name, model.model, generate, model.retry, line, model.base_url, model.api_key, model.price
             )
-        direct = {agent.model: agent for agent in graph.agents.values() if agent.model not in graph.models}
+        direct = {agent.model: agent for agent in self.agents() if agent.model not in graph.models}
         for name, agent in direct.items():
             yield ir.Model(name, name, {}, None, graph.source.line(agent.path))
 

@@ -30,10 +30,10 @@ def render(
     if format == "sarif":
         return json.dumps(_sarif(diagnostics), indent=2, ensure_ascii=False) + "\n"
     lines = {name: _LINE_BREAK.split(text) for name, text in sources.items()}
-    return "\n".join("".join(line + "\n" for line in _text(d, lines.get(d.file, []), color)) for d in diagnostics)
+    return "\n".join("".join(line + "\n" for line in _text(d, lines, color)) for d in diagnostics)
 
 
-def _text(diagnostic: Diagnostic, lines: Sequence[str], color: bool) -> Iterator[str]:
+def _text(diagnostic: Diagnostic, texts: Mapping[str, Sequence[str]], color: bool) -> Iterator[str]:
     def paint(text: str, style: str) -> str:
         return f"{style}{text}{_RESET}" if color and text else text
 
@@ -45,9 +45,12 @@ def _text(diagnostic: Diagnostic, lines: Sequence[str], color: bool) -> Iterator
     yield f"{paint(title, strong)}{paint(': ' + clean(diagnostic.message), _BOLD)}"
     yield f"{margin}{paint('-->', _BLUE)} {_place(diagnostic.file, diagnostic.span)}"
     places = [("", diagnostic.span, "^", diagnostic.note, strong)]
-    places += [(_place(diagnostic.file, span), span, "-", note, _BLUE) for span, note in diagnostic.related]
+    places += [
+        (_place(span.file or diagnostic.file, span), span, "-", note, _BLUE) for span, note in diagnostic.related
+    ]
     shown = False
     for where, span, mark, note, style in places:
+        lines = texts.get(span.file or diagnostic.file, [])
         if not 0 < span.line <= len(lines) or not lines[span.line - 1].strip():
             if where:
                 yield f"{margin}{paint(':::', _BLUE)} {where}: {clean(note or '')}"
@@ -101,17 +104,23 @@ def clean(text: str) -> str:
 
 
 def _as_json(diagnostic: Diagnostic) -> Json:
-    related: Json = [{**asdict(span), "message": note} for span, note in diagnostic.related]
+    related: Json = [
+        {**_lines(span), "file": span.file or diagnostic.file, "message": note} for span, note in diagnostic.related
+    ]
     return {
         "code": diagnostic.code,
         "severity": diagnostic.severity,
         "message": diagnostic.message,
         "file": diagnostic.file,
-        **asdict(diagnostic.span),
+        **_lines(diagnostic.span),
         "note": diagnostic.note,
         "help": diagnostic.help,
         "related": related,
     }
+
+
+def _lines(span: Span) -> dict[str, Json]:
+    return {name: value for name, value in asdict(span).items() if name != "file"}
 
 
 def _github(diagnostic: Diagnostic) -> str:
@@ -154,7 +163,8 @@ def _result(diagnostic: Diagnostic) -> Json:
     }
     if diagnostic.related:
         result["relatedLocations"] = [
-            {**_location(diagnostic.file, span), "message": {"text": note}} for span, note in diagnostic.related
+            {**_location(span.file or diagnostic.file, span), "message": {"text": note}}
+            for span, note in diagnostic.related
         ]
     return result
 

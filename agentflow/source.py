@@ -31,12 +31,17 @@ class Source:
     data: Json = None
     marks: Mark | None = None
     texts: dict[Path, tuple[str, str]] = field(default_factory=dict)  # of `{file: x}`: the file's name and text
+    included: list[Source] = field(default_factory=list)
+    parts: dict[Path, Source] = field(default_factory=dict)  # of what stands in an included file: which one
+    tag: str = ""  # the name, where this is an included file: its spans say so
 
     def span(self, path: Path) -> Span:
         """Of the value at the path; of the nearest thing around it that is in the file, if it is not."""
+        if (part := self.parts.get(path[:2])) is not None:
+            return part.span(path)
         key, mark = self._find(path)
         if mark is None:
-            return START
+            return Span(1, 1, 1, 1, self.tag)
         if not path and isinstance(mark, Marks) and mark.keys:
             first, _ = next(iter(mark.keys.values()))
             return self._span(begins(first), ends(first))
@@ -47,11 +52,15 @@ class Source:
 
     def key_span(self, path: Path) -> Span:
         """Of the key of the value at the path; of the value itself, where it is in a list."""
+        if (part := self.parts.get(path[:2])) is not None:
+            return part.key_span(path)
         key, _ = self._find(path)
         return self._span(begins(key), ends(key)) if key is not None else self.span(path)
 
     def within(self, path: Path, offset: int, length: int) -> Span:
         """Of a part of a scalar's value; of all of it, where the part has no one place in the file."""
+        if (part := self.parts.get(path[:2])) is not None:
+            return part.within(path, offset, length)
         _, mark = self._find(path, exact=True)
         if not isinstance(mark, ScalarEvent):
             return self.span(path)
@@ -86,11 +95,14 @@ class Source:
             span = self.within(path, *part)
         else:
             span = self.key_span(path) if key else self.span(path)
-        return Diagnostic(code, message, span, file, note=note, help=help, related=related)
+        return Diagnostic(code, message, span, span.file or file, note=note, help=help, related=related)
 
     def files(self) -> dict[str, str]:
         """The texts that diagnostics may point into, by name."""
-        return {self.name: self.text, **dict(self.texts.values())}
+        return {self.name: self.text, **dict(self.texts.values()), **{part.name: part.text for part in self.included}}
+
+    def is_included(self, path: Path) -> bool:
+        return path[:2] in self.parts
 
     def line(self, path: Path) -> int:
         return self.key_span(path).line
@@ -103,7 +115,8 @@ class Source:
         text = self.text[start:end]
         end = start + len(text.rstrip()) if text.strip() else start + len(text[:1])
         line, column = self._place(start)
-        return Span(line, column, *self._place(max(end, start)))
+        end_line, end_column = self._place(max(end, start))
+        return Span(line, column, end_line, end_column, self.tag)
 
     def _place(self, index: int) -> tuple[int, int]:
         line = bisect_right(self._starts, index)

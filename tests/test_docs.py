@@ -113,11 +113,17 @@ def mail(to: str, text: str) -> None: ...
 def pay(amount: float, idempotency_key: str, order: str = "") -> Payment: ...
 def refund(payment: str, idempotency_key: str) -> None: ...
 """
+SHARED = """
+agents:
+  reviewer: {instruction: You review., returns: Finding}
+"""
 
 
 def test_every_graph_in_the_reference_is_valid(tmp_path: Path) -> None:
     (tmp_path / "tools").mkdir()
     (tmp_path / "tools" / "desk.py").write_text(DESK)
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "people.yaml").write_text(SHARED)
     fragments = _blocks(LANGUAGE.read_text(encoding="utf-8"), "yaml")
     assert len(fragments) > 9
     for fragment in fragments:

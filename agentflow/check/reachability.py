@@ -40,6 +40,20 @@ def _always_ends(place: Place) -> bool:
 
 def _agents(analysis: Analysis) -> Iterator[Diagnostic]:
     """An agent is used by a node, or by an agent that is: as a tool, or by handing over to it."""
+    graph, used = analysis.graph, used_agents(analysis)
+    named = {name for agent in graph.agents.values() for name in (*agent.tools, *agent.handoffs)} | used
+    unread = any(place.node.kind == "" for place in analysis.places) or not analysis.places
+    if unread or not named <= {*graph.agents, *graph.tools, *graph.tool_sets, *graph.broken}:
+        return  # what could not be read, or is misspelt, may be what uses an agent
+    for agent in graph.agents.values():
+        if agent.name not in used and not graph.source.is_included(agent.path):
+            message = f"nothing uses the agent {quoted(agent.name)}"
+            help = "name it in a node, or in the tools or handoffs of an agent that is used"
+            yield graph.source.error("unreachable-agent", message, agent.path, key=True, help=help)
+
+
+def used_agents(analysis: Analysis) -> set[str]:
+    """The agents that nodes name, and those that these name."""
     graph = analysis.graph
     used = {name for place in analysis.places if (name := getattr(place.node.body, "agent", None)) is not None}
     left = [name for name in used if name in graph.agents]
@@ -49,12 +63,4 @@ def _agents(analysis: Analysis) -> Iterator[Diagnostic]:
             if name in graph.agents and name not in used:
                 used.add(name)
                 left.append(name)
-    named = {name for agent in graph.agents.values() for name in (*agent.tools, *agent.handoffs)} | used
-    unread = any(place.node.kind == "" for place in analysis.places) or not analysis.places
-    if unread or not named <= {*graph.agents, *graph.tools, *graph.tool_sets, *graph.broken}:
-        return  # what could not be read, or is misspelt, may be what uses an agent
-    for agent in graph.agents.values():
-        if agent.name not in used:
-            message = f"nothing uses the agent {quoted(agent.name)}"
-            help = "name it in a node, or in the tools or handoffs of an agent that is used"
-            yield graph.source.error("unreachable-agent", message, agent.path, key=True, help=help)
+    return used

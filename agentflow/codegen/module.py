@@ -151,6 +151,8 @@ class Module:
         writer.line(f'"""{program.name}: {about}' if about and plain(about) else f'"""The graph {program.name}.')
         writer.line()
         writer.line(f"Made by agentflow {__version__} from {_comment(program.source)},")
+        if program.includes:
+            writer.line(f"with {_comment(', '.join(program.includes))},")
         writer.line(f"sha256 {program.digest}.")
         writer.line("Change the graph and compile it again: what is changed here is lost.")
         writer.line('"""')

@@ -11,6 +11,7 @@ from agentflow.nodes.agent import AgentBody
 from agentflow.project import project_root
 from agentflow.source import Source
 from agentflow.spec.agents import check_references, read_agents, read_models
+from agentflow.spec.include import include, is_part, not_a_graph
 from agentflow.spec.model import MISSING, AgentSpec, BlockSpec, GraphSpec, NodeSpec, ToolSpec
 from agentflow.spec.names import bad_name
 from agentflow.spec.nodes import NodeReader
@@ -38,8 +39,9 @@ KEYS = (
     "finally",
     "limits",
     "schedule",
+    "include",
 )
-LATER = ("include", "session", "state", "on_busy")
+LATER = ("session", "state", "on_busy")
 VERSION = 1
 MESSAGE = Object((Field("message", STRING),))
 
@@ -47,6 +49,10 @@ MESSAGE = Object((Field("message", STRING),))
 def parse(source: Source) -> tuple[GraphSpec | None, list[Diagnostic]]:
     """The graph, as far as it can be made out, and everything that is wrong with how it is written."""
     reading = Reading(source, project_root(source.path))
+    if is_part(source.data):
+        return None, [not_a_graph(source)]
+    if not include(reading, (*KEYS, *LATER)):
+        return None, reading.problems
     reader = reading.reader((), source.data, "the graph")
     if reader is None:
         return None, reading.problems
@@ -57,6 +63,7 @@ def parse(source: Source) -> tuple[GraphSpec | None, list[Diagnostic]]:
 
 def _graph(reader: Reader) -> GraphSpec:
     _version(reader)
+    reader.take("include")
     name, description, kind = _name(reader), reader.text("description"), _kind(reader)
     types = reader.reading.types = read_types(reader, "types")
     models = read_models(reader)

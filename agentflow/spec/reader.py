@@ -113,7 +113,7 @@ class Reading:
         if not text.strip():
             self.error("empty-text", f"the file {quoted(name)} is empty", place)
             return None
-        self.source.texts[path] = (_shown(found), text)
+        self.source.texts[path] = (shown(found), text)
         return text
 
 
@@ -281,7 +281,7 @@ class Reader:
                 self.error("unknown-key", message, self.at(key), key=True, help=help)
 
 
-def _shown(path: FilePath) -> str:
+def shown(path: FilePath) -> str:
     """A file as it is shown: relative to the current folder, where it is below it."""
     here = FilePath.cwd()
     return path.relative_to(here).as_posix() if path.is_relative_to(here) else path.as_posix()
