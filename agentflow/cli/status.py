@@ -77,7 +77,9 @@ def as_text(status: Status) -> str:
         for entry in run.get(word) or []:
             why = f": {entry['error']}" if entry.get("error") else ""
             lines.append(f"{word.replace('_', ' ')} {entry.get('node')} ({entry.get('tool')}){why}")
-    spent = ", ".join(f"{name.replace('_', ' ')} {amount}" for name, amount in status["spent"].items() if amount)
+    spent = ", ".join(
+        f"{name.replace('_', ' ')} {_amount(amount)}" for name, amount in status["spent"].items() if amount
+    )
     return "\n".join([*lines, f"spent: {spent}"] if spent else lines)
 
 
@@ -95,6 +97,11 @@ def _trouble(place: Status) -> list[str]:
     if place.get("last_error"):
         lines.append(f"last error: {place['last_error']}")
     return lines
+
+
+def _amount(spent: float) -> str:
+    """A count, or a cost however small."""
+    return str(spent) if isinstance(spent, int) else f"{spent:.12f}".rstrip("0").rstrip(".")
 
 
 def _clock(moment: Any) -> str:
