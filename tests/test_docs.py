@@ -124,6 +124,8 @@ def test_every_graph_in_the_reference_is_valid(tmp_path: Path) -> None:
     (tmp_path / "tools" / "desk.py").write_text(DESK)
     (tmp_path / "shared").mkdir()
     (tmp_path / "shared" / "people.yaml").write_text(SHARED)
+    (tmp_path / "specs").mkdir()
+    (tmp_path / "specs" / "crm.yaml").write_bytes((ROOT / "tests/golden/specs/crm.yaml").read_bytes())
     fragments = _blocks(LANGUAGE.read_text(encoding="utf-8"), "yaml")
     assert len(fragments) > 9
     for fragment in fragments:

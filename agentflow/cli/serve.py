@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,6 +95,8 @@ def _serve(args: argparse.Namespace) -> int:
         node_port=args.node_port,
         environment=_environment(args),
     )
+    for line in _missing_secrets(graphs):
+        supervise.say(line)
     if not os.environ.get("AGENTFLOW_APPROVAL_KEY"):
         supervise.say("AGENTFLOW_APPROVAL_KEY is not set: whoever reaches the server may approve")
     supervise.serve(settings, lock, revisions)
@@ -128,6 +131,20 @@ def _compile(paths: list[Path], folder: Path) -> dict[Path, Built] | None:
     if len(roots) > 1:  # both would be `tools` to Python
         raise ServeError(f"the graphs are of different projects, {' and '.join(roots)}: serve each by itself")
     return built if valid else None
+
+
+def _missing_secrets(graphs: dict[Path, Built]) -> Iterator[str]:
+    """What each variable that tools read, and that is not set, keeps from working."""
+    from agentflow import ir
+
+    for built in graphs.values():
+        needed: dict[str, list[str]] = {}
+        for tool in built.program.tools:
+            for name in ir.secrets(tool.does):
+                if not os.environ.get(name):
+                    needed.setdefault(name, []).append(tool.name)
+        for name, tools in needed.items():
+            yield f"{name} is not set: in {built.program.name}, calls of {', '.join(tools)} fail until it is"
 
 
 def _check_models(graphs: dict[Path, Built], offline: bool) -> None:

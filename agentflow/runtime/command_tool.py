@@ -29,7 +29,6 @@ LARGEST = 4 * 1024 * 1024  # bytes of what a command prints
 KEPT = ("PATH", "HOME", "LANG")
 _TAIL = 2000  # bytes of its errors that are kept
 _LINES = 5  # of them that are shown
-_POLL = 0.05  # seconds
 _LEFT_OPEN = 1.0  # seconds for what a command has left running, and which still holds its output
 
 
@@ -82,7 +81,8 @@ async def run(words: Sequence[str], env: Mapping[str, str]) -> str:
     """Runs a command to its end, and gives what it printed."""
     name = words[0]
     try:
-        process = await asyncio.create_subprocess_exec(
+        transport, said = await asyncio.get_running_loop().subprocess_exec(
+            _Said,
             *words,
             env=dict(env),
             stdin=asyncio.subprocess.DEVNULL,
@@ -93,24 +93,19 @@ async def run(words: Sequence[str], env: Mapping[str, str]) -> str:
         )
     except (OSError, ValueError) as error:
         raise ToolUnavailable(f"{name} cannot be started: {error}", code=500) from None
-    assert process.stdout is not None and process.stderr is not None
-    readers = asyncio.gather(_output(process.stdout), _tail(process.stderr))
     try:
-        while process.returncode is None and not readers.done():
-            await asyncio.wait({readers}, timeout=_POLL)  # `wait` of asyncio waits for the output's end, too
-        await asyncio.wait({readers}, timeout=_LEFT_OPEN)
-        _kill(process.pid)
-        output, errors = await readers
-        await process.wait()
+        await said.exited
+        await asyncio.wait({said.closed}, timeout=_LEFT_OPEN)
+        code = transport.get_returncode() or 0
     except _TooMuch:
         raise NodeError("tool", f"{name} printed more than {LARGEST} bytes", unknown=True) from None
     finally:
-        _kill(process.pid)
-        readers.cancel()
-    if process.returncode != 0:
-        raise _failed(name, process.returncode or 0, errors)
+        _kill(transport.get_pid())
+        transport.close()
+    if code != 0:
+        raise _failed(name, code, bytes(said.errors))
     try:
-        return output.decode()
+        return said.output.decode()
     except UnicodeDecodeError:
         raise NodeError("tool", f"what {name} printed is not text in UTF-8", unknown=True) from None
 
@@ -119,21 +114,33 @@ class _TooMuch(Exception):
     pass
 
 
-async def _output(stream: asyncio.StreamReader) -> bytes:
-    found = bytearray()
-    while chunk := await stream.read(65536):
-        found += chunk
-        if len(found) > LARGEST:
-            raise _TooMuch
-    return bytes(found)
+class _Said(asyncio.SubprocessProtocol):
+    """What a process prints, and the end of its errors."""
 
+    def __init__(self) -> None:
+        self.output = bytearray()
+        self.errors = bytearray()
+        self.exited: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._open = {1, 2}
 
-async def _tail(stream: asyncio.StreamReader) -> bytes:
-    """The end of what is said there; all of it is read, so that nobody waits to say it."""
-    found = b""
-    while chunk := await stream.read(65536):
-        found = (found + chunk)[-_TAIL:]
-    return found
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        if fd == 2:
+            self.errors += data
+            del self.errors[:-_TAIL]
+        elif len(self.output) + len(data) <= LARGEST:
+            self.output += data
+        elif not self.exited.done():
+            self.exited.set_exception(_TooMuch())
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        self._open.discard(fd)
+        if not self._open and not self.closed.done():
+            self.closed.set_result(None)
+
+    def process_exited(self) -> None:  # what it has left running may hold its output open
+        if not self.exited.done():
+            self.exited.set_result(None)
 
 
 def _failed(name: str, code: int, errors: bytes) -> ToolUnavailable:

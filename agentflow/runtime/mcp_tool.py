@@ -25,6 +25,7 @@ from agentflow.runtime.secrets import Env, mask, mask_json, resolved
 from agentflow.types import Json
 
 if TYPE_CHECKING:
+    import httpx2
     from mcp import Client
     from mcp.types import CallToolResult, Tool
 
@@ -85,6 +86,7 @@ class Server(Listing):
                     if self.url is not None:
                         url = resolved(self.url, "its address")
                         http = await stack.enter_async_context(network.client(self.hosts))
+                        http.event_hooks = {"response": [sending.heard]}
                         for name, value in self.headers.items():
                             http.headers[name] = requests.header(resolved(value, f"the header {name}"), name)
                         transport = streamable_http_client(url, http_client=http)
@@ -94,7 +96,7 @@ class Server(Listing):
                         transport = stdio_client(started, errlog=said)
                     yield await stack.enter_async_context(Client(transport, cache=None))
             except Exception as error:
-                raise _mapped(error, self._name(), _tail(said), sending.sent) from None
+                raise _mapped(error, self._name(), _tail(said), sending) from None
 
     def _name(self) -> str:
         return self.command[0] if self.command else "the MCP server"
@@ -185,14 +187,18 @@ def _value(tool: str, result: CallToolResult) -> Json:
 
 @dataclass
 class _Sending:
-    """How far a call has come: once it was sent, it may have taken effect."""
+    """How far a call has come: once it was sent, it may have taken effect. `refused`: the status of the last answer."""
 
     sent: bool = False
+    refused: int | None = None
+
+    async def heard(self, response: httpx2.Response) -> None:
+        if response.request.method == "POST":
+            self.refused = response.status_code if response.status_code >= 400 else None
 
 
-def _mapped(error: BaseException, name: str, said: str, sent: bool) -> Exception:
+def _mapped(error: BaseException, name: str, said: str, sending: _Sending) -> Exception:
     """What a session's failure is to the tool's step."""
-    import httpx2
     from mcp import MCPError
     from mcp.types import INVALID_PARAMS, METHOD_NOT_FOUND
 
@@ -200,19 +206,18 @@ def _mapped(error: BaseException, name: str, said: str, sent: bool) -> Exception
         error = error.exceptions[0]
     if isinstance(error, NodeError | ToolError | ToolUnavailable):
         return error
-    if isinstance(error, httpx2.HTTPStatusError):
-        status = error.response.status_code
-        message = mask(f"{name} answered {status} {error.response.reason_phrase}".strip())
-        if status in (408, 429) or status >= 500:
-            return ToolUnavailable(message, code=status, unknown=sent)
-        return NodeError("tool", message, code=status if 400 <= status < 500 else 502)
     text = str(error).strip() or type(error).__name__
     message = mask(f"{name}: {text}" + (f": {said}" if said else ""))
     if isinstance(error, MCPError) and error.code == INVALID_PARAMS:
         return ToolError(message)
+    if (status := sending.refused) is not None:
+        about = f"{name} answered {status}"
+        if status in (408, 429) or status >= 500:
+            return ToolUnavailable(about, code=status, unknown=sending.sent and status >= 500)
+        return NodeError("tool", about, code=status)
     if isinstance(error, MCPError) and error.code == METHOD_NOT_FOUND:
         return NodeError("tool", message, code=404)
-    return ToolUnavailable(message, code=502, unknown=sent)
+    return ToolUnavailable(message, code=502, unknown=sending.sent)
 
 
 def _tail(said: Any) -> str:

@@ -25,7 +25,10 @@ CONNECT = 10.0  # seconds, to one address
 IDLE = 600.0  # seconds between two pieces of an answer; the whole is bounded by the tool's own time limit
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-_METADATA = {ipaddress.ip_address("168.63.129.16")}  # of the open internet by its number alone
+_REFUSED = [  # what Python's own table takes for open: a cloud's metadata, and what older tables lack
+    ipaddress.ip_network(network)
+    for network in ("168.63.129.16/32", "192.0.0.0/24", "192.88.99.0/24", "64:ff9b:1::/48", "fec0::/10", "5f00::/16")
+]
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
@@ -39,7 +42,9 @@ def is_open(address: _Address) -> bool:
             return is_open(inner)
         if address.teredo is not None:
             return False
-    return address.is_global and not address.is_multicast and address not in _METADATA
+    if any(address in network for network in _REFUSED):
+        return False
+    return address.is_global and not address.is_multicast
 
 
 def is_allowed(host: str, port: int | None, hosts: Collection[str]) -> bool:
