@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from agentflow.types import Json, Type
+from agentflow.types import Json, Object, Type
 
 # ---------------------------------------------------------------- what is computed
 
@@ -94,6 +94,7 @@ class Python:
     function: str
     keeps_own_journal: bool  # takes a restate.Context
     takes_key: bool  # takes `idempotency_key`
+    takes_state: bool = False  # takes `state`, in an object
 
 
 @dataclass(frozen=True)
@@ -228,6 +229,15 @@ class Agent:
     generate: dict[str, Json]
     limits: Limits
     line: int
+
+
+@dataclass(frozen=True)
+class Session:
+    """How much of an object's conversation a model is given: so many messages, and a summary of those before them."""
+
+    keep: int
+    summarize_after: int | None
+    agent: str  # whose model summarizes: the first that speaks in it
 
 
 @dataclass(frozen=True)
@@ -388,12 +398,19 @@ class Emit:
 
 
 @dataclass(frozen=True)
+class Put:
+    """Writes values to the object's state, by name; they are its value too."""
+
+    values: Value
+
+
+@dataclass(frozen=True)
 class Fail:
     message: Text
     code: int
 
 
-Op = Step | Turn | Gate | Fan | Each | Choice | Group | Loop | Let | Wait | Emit | Fail | Question | Receive
+Op = Step | Turn | Gate | Fan | Each | Choice | Group | Loop | Let | Wait | Put | Emit | Fail | Question | Receive
 
 
 @dataclass(frozen=True)
@@ -473,7 +490,7 @@ class After:
 @dataclass(frozen=True)
 class Program:
     name: str
-    kind: Literal["workflow", "service"]
+    kind: Literal["workflow", "service", "object"]
     description: str | None
     source: str  # the file, relative to the project's root, with forward slashes
     digest: str  # sha256 of the file's bytes and of those that it includes, hex
@@ -488,6 +505,9 @@ class Program:
     schedule: Schedule | None = None
     includes: tuple[str, ...] = ()  # files beside the source that are part of it, named like it
     after: After | None = None
+    state: Object | None = None  # of an object: what it keeps beside the conversation
+    session: Session | None = None  # of an object in which an agent speaks
+    on_busy: Literal["queue", "interrupt"] = "queue"
 
     @property
     def blocks(self) -> tuple[Block, ...]:

@@ -16,6 +16,7 @@ from agentflow.check.order import topological
 from agentflow.check.places import Place
 from agentflow.check.reachability import used_agents
 from agentflow.check.types import Typed
+from agentflow.nodes.agent import SESSION, AgentBody
 from agentflow.nodes.registry import KINDS
 from agentflow.source import Source
 from agentflow.spec.model import MISSING, AgentSpec, BlockSpec, GraphSpec, NodeSpec, ToolSpec, UndoSpec
@@ -48,6 +49,9 @@ def lower(graph: GraphSpec) -> ir.Program:
         schedule=_schedule(graph),
         includes=tuple(_shown(graph, part) for part in graph.source.included),
         after=after,
+        state=graph.state,
+        session=_session(graph, typed),
+        on_busy=graph.on_busy,
     )
 
 
@@ -56,6 +60,14 @@ def _digest(graph: GraphSpec) -> str:
     for part in graph.source.included:
         digest.update(f"\0{_shown(graph, part)}\0{part.text}".encode())
     return digest.hexdigest()
+
+
+def _session(graph: GraphSpec, typed: Typed) -> ir.Session | None:
+    if graph.session is None:
+        return None
+    bodies = (place.node.body for place in typed.analysis.places)
+    speaking = [body.agent for body in bodies if isinstance(body, AgentBody) and body.conversation == SESSION]
+    return ir.Session(graph.session.keep, graph.session.summarize_after, speaking[0]) if speaking else None
 
 
 def _shown(graph: GraphSpec, source: Source) -> str:

@@ -40,6 +40,8 @@ def services(program: ir.Program, revision: str) -> Sequence[str]:
         names.append(f"{program.name}.stream")
     if events(program):
         names.append(f"{program.name}.inbox")
+    if program.on_busy == "interrupt":
+        names.append(f"{program.name}.door")
     return names
 
 

@@ -18,6 +18,7 @@ COLUMNS = (
 )
 
 
+ENTRIES = ("run", "message", "turn")  # the handlers that a run can be; `turn` is private to an object
 TROUBLED = ("backing-off", "paused")
 
 TOPIC = "topic:"  # under which a stream keeps the last event of each topic
@@ -43,15 +44,26 @@ class Invocation:
 
 
 def find(admin: Admin, graph: str, key: str) -> Invocation | None:
-    """A workflow's run by its key; a service's by the invocation's id or its idempotency key; the newest."""
+    """A workflow's run by its key; a service's by the invocation's id or its idempotency key; the newest.
+
+    Of an object it is the turn that runs under the key, else the next in the queue, else the last. An object whose
+    messages interrupt takes them in at `message`, and works on them in `turn`.
+    """
     quoted, carried = text(key), text(idempotency_key(key))
     rows = admin.query(
         f"select {COLUMNS} from sys_invocation where target_service_name = {text(graph)} "
-        f"and target_handler_name = 'run' "
+        f"and target_handler_name in {ENTRIES} "
         f"and (target_service_key = {quoted} or id = {quoted} or idempotency_key = {carried}) "
-        f"order by created_at desc limit 1"
+        f"order by created_at desc limit 1000"
     )
-    return _invocation(rows[0]) if rows else None
+    found = [_invocation(row) for row in rows]
+    turns = [one for one in found if one.handler == "turn"]
+    return min(turns or found, key=_urgency, default=None)
+
+
+def _urgency(run: Invocation) -> int:
+    """Of the invocations of one key, which is meant: `min` takes the first, and so the newest, of the most urgent."""
+    return 2 if run.status == "completed" else 1 if run.status in ("pending", "inboxed") else 0
 
 
 def called(admin: Admin, root: Invocation) -> list[Invocation]:
@@ -68,10 +80,10 @@ def called(admin: Admin, root: Invocation) -> list[Invocation]:
 
 
 def state(admin: Admin, service: str, key: str, prefix: str = "") -> dict[str, Any]:
-    """What is kept under a key: by a run of its own, by a stream."""
+    """What is kept under a key: by a run of its own, by a stream; of an object all but its conversation."""
     rows = admin.query(
         f"select key, value_utf8 from state where service_name = {text(service)} and service_key = {text(key)}"
-        + (f" and starts_with(key, {text(prefix)})" if prefix else "")
+        + (f" and starts_with(key, {text(prefix)})" if prefix else " and not starts_with(key, 'session')")
     )
     return {str(row["key"]): json.loads(str(row["value_utf8"])) for row in rows}
 
@@ -126,9 +138,14 @@ def status(admin: Admin, graph: str, key: str) -> Status | None:
         told["nodes"] = journals.nodes(admin, steps, over=run.status == "completed")
         told["nodes"].update({(gate.key or "").partition("/")[2]: {"state": "succeeded"} for gate in decided})
     add(told, run.id, troubles(admin, run), gates(admin, run))
-    last = state(admin, f"{graph}.stream", str(run.key) if run.workflow else run.id, TOPIC)
+    last = state(admin, f"{graph}.stream", str(run.key) if run.workflow and run.handler == "run" else run.id, TOPIC)
     add_topics(told, {name.removeprefix(TOPIC): event for name, event in last.items()})
     return told
+
+
+def is_told(key: str) -> bool:
+    """Whether a key of the state is about the run; an object keeps its conversation beside it."""
+    return key in ("run", "spent") or key.startswith("node:")
 
 
 def told_by(state: Mapping[str, Any]) -> Status:
@@ -168,12 +185,15 @@ def _add_waits(told: Status) -> None:
 
 def gates(admin: Admin, run: Invocation) -> list[dict[str, Any]]:
     """The run's approvals that are open, also of nodes of which the run itself has not heard yet."""
-    key = run.key if run.workflow else f"{run.id.removeprefix('inv_')}."
+    own = f"{run.id.removeprefix('inv_')}."
+    beginning = own if not run.workflow else f"{run.key}/" if run.handler == "run" else f"{run.key}."
     rows = admin.query(
         f"select value_utf8 from state where service_name = {text(f'{run.service}.approvals')} and key = 'gate' "
-        f"and starts_with(service_key, {text(f'{key}/' if run.workflow else str(key))})"
+        f"and starts_with(service_key, {text(beginning)})"
     )
     found = [json.loads(str(row["value_utf8"])) for row in rows]
+    if run.handler != "run":  # an object's turns before this one, and other keys that begin like its own
+        found = [gate for gate in found if str(gate["run"]).startswith(own)]
     names = ("id", "kind", "node", "message", "approvers", "deadline")
     return [{name: gate.get(name) for name in names} for gate in found if gate.get("state") == "open"]
 

@@ -172,9 +172,7 @@ def _after(text: str, word: str) -> str:
     "change",
     [
         *({key: {}} for key in LATER_KEYS),
-        {"kind": "object"},
         *({"nodes": {"it": {verb: "x"}}} for verb in LATER),
-        {"nodes": {"it": {"agent": "medical", "prompt": "go", "conversation": "c"}}},
         *({"tools": {"it": {kind: "x"}}} for kind in LATER_KINDS),
         {"tools": {"it": {"python": "tools.desk:pay", "confirm": {}}}},
         {"input": {"scan": "file"}},

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from agentflow.check import events, gates, models, order, own, places, reachability, references, switch, templates
+from agentflow.check import (
+    conversations,
+    events,
+    gates,
+    models,
+    order,
+    own,
+    places,
+    reachability,
+    references,
+    switch,
+    templates,
+)
 from agentflow.check.types import Typed
 from agentflow.diagnostics import Diagnostic
 from agentflow.spec.model import GraphSpec
@@ -21,6 +33,7 @@ def check(graph: GraphSpec) -> Iterator[Diagnostic]:
     yield from own.check(analysis, typed)
     yield from templates.check(analysis, typed)
     yield from switch.check(analysis, typed)
+    yield from conversations.check(analysis, typed)
     yield from reachability.check(analysis, typed.order)
     yield from gates.check(analysis, typed)
     yield from models.check(graph)

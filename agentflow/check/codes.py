@@ -273,4 +273,34 @@ An agent decides by itself when it calls a tool. It may hold a dangerous one onl
 (`confirm`), which is not supported yet: let the agent propose, and call the tool in a node behind an approval.
 """,
     ),
+    "unordered-conversation": Explanation(
+        "Nodes that share a conversation may run at the same time.",
+        """
+A conversation has one speaker at a time, or nobody could say what was said first. Nodes with the same
+`conversation` wait for each other, or exclude each other by their conditions or as cases of a switch.
+
+    ask:   {agent: helper, prompt: "...", conversation: talk}
+    again: {agent: helper, prompt: "...", conversation: talk}                 # wrong
+    again: {agent: helper, prompt: "...", conversation: talk, needs: [ask]}
+""",
+    ),
+    "unheard-session": Explanation(
+        "An object declares a session, and no agent speaks in it.",
+        """
+An object without nodes is its agent, whose conversation is the session. With nodes, the agent nodes that carry it
+on join it.
+
+    answer: {agent: helper, prompt: "{{ input.text }}", conversation: session}
+""",
+    ),
+    "unknown-state": Explanation(
+        "A graph sets something that its state does not have.",
+        """
+An object's state is declared with its types, as the input is.
+
+    kind: object
+    state: {language: {type: string, default: English}}
+    nodes: {choose: {set: {language: "{{ input.language }}"}}}
+""",
+    ),
 }

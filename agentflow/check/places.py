@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from agentflow import expressions
 from agentflow.diagnostics import Path, Span
@@ -116,7 +116,7 @@ class Block:
 @dataclass(eq=False)
 class Analysis:
     graph: GraphSpec
-    outer: Scope  # `input` and `run`
+    outer: Scope  # `input`, `run`, and in an object `state`
     root: Block = field(init=False)
     after: Block | None = None  # `finally`
     blocks: list[Block] = field(default_factory=list)
@@ -133,12 +133,24 @@ class Analysis:
 
 
 def run_type(graph: GraphSpec) -> Type:
-    names = ("id", "key", "graph", "started") if graph.kind == "workflow" else ("id", "graph", "started")
+    names = ("id", "graph", "started") if graph.kind == "service" else ("id", "key", "graph", "started")
     return Object(tuple(Field(name, STRING) for name in names))
+
+
+def state_type(state: Object) -> Type:
+    """An object's state as templates see it: null before it is first set, unless it has a default."""
+    return Object(tuple(one if one.has_default else _unset(one) for one in state.fields))
+
+
+def _unset(field: Field) -> Field:
+    nullable = field.type if isinstance(field.type, Nullable) or field.type == ANY else Nullable(field.type)
+    return replace(field, type=nullable, optional=True)
 
 
 def analyse(graph: GraphSpec) -> Analysis:
     given = {"input": graph.input, "run": run_type(graph)}
+    if graph.state is not None:
+        given["state"] = state_type(graph.state)
     outer = Scope(None, {name: Binding(name, (0, at), None, given[name]) for at, name in enumerate(given)})
     analysis = Analysis(graph, outer)
     walk = _Walk(analysis)

@@ -71,6 +71,8 @@ def _why(analysis: Analysis, scope: Scope, name: str, place: Place | None) -> Wh
     if place is None and "args" in known and "input" not in known:
         help = None if near else "a tool's own texts see what the call hands over: make it an argument"
         return "only args and idempotency_key are known here", help, ()
+    if name == "state" and graph.kind == "object":
+        return "the graph declares no state", "declare it: state: {name: type}", ()
     if name in ELSEWHERE:
         return ELSEWHERE[name], None, ()
     if place is None and name in graph.body.nodes and scope.depth <= analysis.outer.depth + 1:

@@ -61,6 +61,8 @@ def node(module: Module, writer: Writer, one: ir.Node) -> None:
         arguments.append(("needs", names(needs)))
     if one.path in module.uses:
         arguments.append(("uses", names(module.uses[one.path])))
+        if shared := module.conversations(one):
+            arguments.append(("conversations", names(shared)))
     if one.timeout is not None:
         arguments.append(("timeout", duration(one.timeout)))
     match one.on_error:
@@ -91,7 +93,7 @@ def _signature(module: Module, op: ir.Op) -> tuple[str, str]:
             return ("def", "af.Flight") if module.tools[tool].one_step else ("async def", "af.Json")
         case ir.Gate() | ir.Wait() | ir.Question() | ir.Receive():
             return "def", "af.Flight"
-        case ir.Let() | ir.Emit() | ir.Fail():
+        case ir.Let() | ir.Put() | ir.Emit() | ir.Fail():
             return "def", "af.Json"
         case _:
             return "async def", "af.Json"
@@ -125,6 +127,8 @@ def _body(module: Module, writer: Writer, one: ir.Node) -> None:
             _wait(module, writer, one, one.op)
         case ir.Emit(topic=topic, data=told):
             writer.statement("return ", Call("run.emit", [literal(topic), data(told.data)]))
+        case ir.Put(values=values):
+            writer.statement("return ", Call("run.set_state", [data(values.data)]))
         case ir.Fail(message=message, code=code):
             arguments: Arguments = [module.text(message, one.path, "message")]
             if code != 500:
@@ -155,6 +159,8 @@ def _turn(module: Module, writer: Writer, one: ir.Node, op: ir.Turn) -> None:
         arguments.append(("returns", module.types.annotation(wanted, *one.path.split("."), "returns")))
     if op.retry is not None:
         arguments.append(("retry", retry(op.retry)))
+    if op.conversation is not None:
+        arguments.append(("conversation", literal(op.conversation)))
     writer.statement("return await ", Call("run.agent", arguments))
 
 

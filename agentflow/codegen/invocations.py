@@ -91,7 +91,7 @@ def _needs_own(node: ir.Node, tools: Mapping[str, ir.Tool]) -> bool:
             tool = tools[name]
             undone_when_failed = tool.undo is not None and tool.undo.on == "attempted"
             return not tool.one_step or (node.on_error is not None and undone_when_failed)
-        case ir.Gate() | ir.Wait() | ir.Let() | ir.Emit() | ir.Fail() | ir.Question() | ir.Receive():
+        case ir.Gate() | ir.Wait() | ir.Let() | ir.Put() | ir.Emit() | ir.Fail() | ir.Question() | ir.Receive():
             return False
         case _:
             return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from agentflow import __version__, ir, journal
@@ -13,7 +13,7 @@ from agentflow.codegen.invocations import asks_people, events, everything, own, 
 from agentflow.codegen.names import Names, constant_name, identifier
 from agentflow.codegen.types import Types
 from agentflow.codegen.writer import Call, Expression, ListOf, Writer, data, literal, plain
-from agentflow.types import ANY, Type
+from agentflow.types import ANY, Object, Type
 
 _REVISION = "<revision>"
 
@@ -53,6 +53,7 @@ class Module:
         self.types = Types(self.names)
         self.types.declare([(definition.name, definition.type) for definition in program.types])
         self.input = self.types.annotation(program.input, "input")
+        self.state = None if program.state is None else self.types.annotation(_unset(program.state), "state")
         self.flow = self.names.take(program.name)
         self.nodes = list(everything(program))
         for model in program.models:
@@ -91,7 +92,15 @@ class Module:
         undone = [self.tools[op.tool].undo for op in ops if isinstance(op, ir.Step)]
         inputs = any(isinstance(op, ir.Turn) for op in ops) or any(undo and "input" in undo.refs for undo in undone)
         uses = [name for name in node.refs if name != "run"]
-        return tuple(["input", *uses] if inputs and "input" not in uses else uses)
+        talks = any(isinstance(op, ir.Turn) for op in ops)
+        seen = [name for name, is_seen in (("input", inputs), ("state", talks and self.state is not None)) if is_seen]
+        return (*(name for name in seen if name not in uses), *uses)
+
+    def conversations(self, node: ir.Node) -> tuple[str, ...]:
+        """Those that agents in a node share with others."""
+        ops = [one.op for one in walk((node,))]
+        shared = (op.conversation for op in ops if isinstance(op, ir.Turn) and op.conversation is not None)
+        return tuple(dict.fromkeys(shared))
 
     def node_in(self, block: ir.Block, name: str) -> str:
         return self.node_names[next(node.path for node in block.nodes if node.name == name)]
@@ -188,6 +197,12 @@ class Module:
             about.append(("limits", limits))
         if program.schedule is not None:
             about.append(("schedule", self._schedule(program.schedule)))
+        if self.state is not None:
+            about.append(("state", self.state))
+        if program.session is not None:
+            about.append(("session", self._session(program.session)))
+        if program.on_busy != "queue":
+            about.append(("on_busy", literal(program.on_busy)))
         writer.statement("GRAPH = ", Call("af.Graph", [literal(program.name), *about]))
         for model in program.models:
             writer.gap(1)
@@ -214,6 +229,13 @@ class Module:
         if schedule.input != {}:
             arguments.append(("input", data(schedule.input)))
         return Call("af.Schedule", arguments)
+
+    def _session(self, session: ir.Session) -> Expression:
+        arguments: list[Expression | tuple[str, Expression]] = [("keep", str(session.keep))]
+        if session.summarize_after is not None:
+            arguments.append(("summarize_after", str(session.summarize_after)))
+        arguments.append(("agent", literal(session.agent)))
+        return Call("af.Session", arguments)
 
     def _limits(self, limits: ir.Limits) -> Expression | None:
         arguments: list[Expression | tuple[str, Expression]] = []
@@ -249,6 +271,8 @@ class Module:
             arguments.append(("timeout", ops.duration(tool.timeout)))
         if tool.undo is not None:
             arguments.append(("undo", ops.undo(self, tool.undo)))
+        if isinstance(tool.does, ir.Python) and tool.does.takes_state:
+            arguments.append(("takes_state", "True"))
         name = self.tool_names[tool.name]
         writer.statement(f"{name} = ", Call("GRAPH.tool", [Call("af.Tool", arguments)]))
 
@@ -340,7 +364,14 @@ class Module:
             services.append("af.stream(GRAPH)")
         if self.events:
             services.append("af.inbox(GRAPH)")
+        if self.program.on_busy == "interrupt":
+            services.append("af.door(GRAPH)")
         writer.statement("SERVICES = ", ListOf(services))
+
+
+def _unset(state: Object) -> Object:
+    """What is kept may be missing: before it is first set, and after a new revision has declared more."""
+    return Object(tuple(one if one.has_default else replace(one, optional=True) for one in state.fields))
 
 
 def _comment(text: str) -> str:

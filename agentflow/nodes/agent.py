@@ -9,9 +9,12 @@ from agentflow import ir
 from agentflow.diagnostics import Diagnostic, choices_help, nearest, quoted
 from agentflow.nodes.kind import Context, Kind, Lowering, Nodes, Template
 from agentflow.spec.model import Body, GraphSpec, NodeSpec
+from agentflow.spec.names import bad_name
 from agentflow.spec.reader import Reader
 from agentflow.spec.types import read_type_at
 from agentflow.types import ANY, STRING, Type
+
+SESSION = "session"  # the conversation that an object keeps from message to message
 
 
 @dataclass(frozen=True)
@@ -19,12 +22,12 @@ class AgentBody(Body):
     agent: str
     prompt: str
     returns: Type | None  # overrides the agent's
+    conversation: str | None = None
 
 
 class AgentKind(Kind[AgentBody]):
     verb = "agent"
-    keys = ("prompt", "returns")
-    later = ("conversation",)
+    keys = ("prompt", "returns", "conversation")
     retries = True
     model = AgentBody
 
@@ -32,7 +35,10 @@ class AgentKind(Kind[AgentBody]):
         agent = reader.string("agent", "an agent's name")
         prompt = reader.text("prompt") if reader.require("prompt") else None
         returns = read_type_at(reader, "returns")
-        return AgentBody(agent, prompt or "", returns) if agent is not None else None
+        conversation = reader.string("conversation", "the name of a conversation")
+        if conversation is not None and (problem := bad_name(conversation, "a conversation", reserved=False)):
+            reader.error("bad-name", problem[0], reader.at("conversation"), help=problem[1])
+        return AgentBody(agent, prompt or "", returns, conversation) if agent is not None else None
 
     def templates(self, node: NodeSpec, graph: GraphSpec) -> Iterator[Template]:
         yield Template((*node.path, "prompt"), "text", self.body(node).prompt, expected=STRING)
@@ -58,4 +64,5 @@ class AgentKind(Kind[AgentBody]):
     def lower(self, node: NodeSpec, context: Lowering) -> ir.Op:
         body = self.body(node)
         returns = body.returns or context.graph.agents[body.agent].returns
-        return ir.Turn(body.agent, ir.Text(body.prompt), None if returns == STRING else returns, node.retry)
+        wanted = None if returns == STRING else returns
+        return ir.Turn(body.agent, ir.Text(body.prompt), wanted, node.retry, body.conversation)

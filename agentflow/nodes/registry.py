@@ -15,6 +15,7 @@ from agentflow.nodes.group import NodesKind, StepsKind
 from agentflow.nodes.kind import Kind
 from agentflow.nodes.loop import LoopKind
 from agentflow.nodes.parallel import ParallelKind
+from agentflow.nodes.set import SetKind
 from agentflow.nodes.switch import SwitchKind
 from agentflow.nodes.tool import ToolKind
 from agentflow.nodes.unread import UnreadKind
@@ -38,11 +39,12 @@ KINDS: dict[str, Kind[Any]] = {  # Any: each kind has its own body, and only the
         WaitKind(),
         EmitKind(),
         EventKind(),
+        SetKind(),
         FailKind(),
         UnreadKind(),
     )
 }
 
 VERBS = tuple(verb for verb in KINDS if verb)
-LATER = ("graph", "service", "set")
+LATER = ("graph", "service")
 """Verbs of the language that are not supported yet."""

@@ -19,6 +19,7 @@ from agentflow.runtime.graph import (
     Price,
     Retry,
     Schedule,
+    Session,
     Tool,
     Undo,
     Use,
@@ -29,6 +30,7 @@ from agentflow.runtime.http_tool import Api, http
 from agentflow.runtime.jsonschema import JsonSchema
 from agentflow.runtime.mcp_tool import mcp_server
 from agentflow.runtime.messages import inbox
+from agentflow.runtime.objects import door, object
 from agentflow.runtime.schedules import schedule
 from agentflow.runtime.schema import Number, Type
 from agentflow.runtime.secrets import Env
@@ -56,6 +58,7 @@ __all__ = [
     "Retry",
     "Run",
     "Schedule",
+    "Session",
     "Tool",
     "Type",
     "Undo",
@@ -65,8 +68,10 @@ __all__ = [
     "finally_",
     "http",
     "mcp_server",
+    "door",
     "inbox",
     "node",
+    "object",
     "own_invocations",
     "schedule",
     "service",

@@ -27,8 +27,9 @@ from google.adk.sessions.session import Session
 from google.adk.tools.base_tool import BaseTool
 from google.genai import types
 
-from agentflow.runtime import adk_tracing, models, offers, templates
+from agentflow.runtime import adk_tracing, history, models, offers, templates
 from agentflow.runtime.answers import Asked, Call, Response
+from agentflow.runtime.conversations import Conversation, Entry, said_by_user, told
 from agentflow.runtime.errors import NodeError
 from agentflow.runtime.graph import Agent, Graph, Model, Retry, Tool
 from agentflow.runtime.operations import Listed, Listing
@@ -70,6 +71,9 @@ class Invocation(Protocol):
     @property
     def graph(self) -> Graph: ...
 
+    @property
+    def now(self) -> float: ...
+
 
 class Durable(Protocol):
     """What a turn needs of the run. Whatever these raise ends the turn and reaches its caller unchanged.
@@ -105,18 +109,29 @@ class Durable(Protocol):
         """While it lasts, what is spent counts against the agent's limits too; `before` is what it has used of them."""
 
 
-async def turn(run: Durable, agent: Agent, prompt: str, *, returns: Any = None, retry: Retry | None = None) -> Json:
+async def turn(
+    run: Durable,
+    agent: Agent,
+    prompt: str,
+    *,
+    returns: Any = None,
+    retry: Retry | None = None,
+    conversation: Conversation | None = None,
+) -> Json:
     """The answer of `agent`, or of whom it hands over to, as JSON that fits `returns` (None: text).
+
+    A `conversation` is known to it, and everything that is said is added to that as it is said, whatever the end.
 
     Raises NodeError of kind `output` when the third answer still
     does not fit, of kind `model` when the model refuses, and whatever the run raises.
     """
-    return await _Conversation(run, agent, prompt, shape_of(returns), retry=retry).answer()
+    shared = Conversation() if conversation is None else conversation
+    return await _Conversation(run, agent, prompt, shape_of(returns), retry=retry, shared=shared).answer()
 
 
 @dataclass
 class _Conversation:
-    """One history, shared by the agents that hand it to each other; begun afresh for every turn."""
+    """One turn over one history, which the agents that hand it to each other share."""
 
     run: Durable
     first: Agent
@@ -124,15 +139,20 @@ class _Conversation:
     shape: Shape
     address: str = ""  # of an agent that is called as a tool: the call's, and a dot
     retry: Retry | None = None  # replaces the models' own
+    shared: Conversation = field(default_factory=Conversation)
     session: Session = field(default_factory=lambda: Session(id="turn", app_name="agentflow", user_id="user"))
     results: dict[str, dict[str, Json]] = field(default_factory=dict)  # by the function call's id
     counted: int = 0  # model and tool calls so far: their places in the journal
     used: dict[str, Used] = field(default_factory=dict)  # by agent, of its limits
     tools: dict[str, Sequence[Tool | Agent]] = field(default_factory=dict)  # by the agent that holds them
+    begun: int = 0  # messages before this turn
+    asked: dict[str, int] = field(default_factory=dict)  # model calls, by agent
     target: str | None = None  # who has been handed the conversation
 
     async def answer(self) -> Json:
-        self._hear(self.prompt)
+        self.session.events += history.events(self.shared)
+        self.begun = len(self.shared)
+        self._hear(said_by_user(self.prompt, self.run.invocation.now))
         agent, mismatches = self.first, 0
         while True:
             with self.run.working(agent, self.used.setdefault(agent.name, Used())):
@@ -148,11 +168,11 @@ class _Conversation:
                 mismatches += 1
                 if mismatches > _MISMATCHES:
                     raise _unfit(agent, mismatch) from None
-                self._hear(offers.correction(mismatch, self.shape))
+                self._hear(told(offers.correction(mismatch, self.shape)))
 
-    def _hear(self, text: str) -> None:
-        content = types.Content(role="user", parts=[types.Part(text=text)])
-        self.session.events.append(Event(author="user", content=content))
+    def _hear(self, entry: Entry) -> None:
+        self.shared.add(entry)
+        self.session.events.append(history.event(entry))
 
     async def _speak(self, agent: Agent) -> Event | None:
         """Lets one agent work until it answers or hands over."""
@@ -161,6 +181,8 @@ class _Conversation:
         async with aclosing(adk.run_async(self._context(adk))) as events:
             async for event in events:
                 self.session.events.append(event)
+                if (entry := history.entry(event, agent.name, self.run.invocation.now)) is not None:
+                    self.shared.add(entry)
                 last = event
                 if event.get_function_calls():
                     await self._do(agent, event.get_function_calls())
@@ -224,17 +246,22 @@ class _Conversation:
             request.config.response_mime_type = "application/json"
             request.config.response_json_schema = self.shape.json_schema
         self.counted += 1
-        ids = str(self.counted)
+        number = self.counted
+        ids = f"{self.begun}-{number}" if self.begun else str(number)  # its own in the whole conversation
+        step = self.asked.get(agent.name, 0)
+        self.asked[agent.name] = step + 1
 
         async def call(attempt: int) -> Response:
             if self.run.replies is None:
                 return await models.complete(agent.model, request, ids)
-            names, told = self._names(agent), models.answers(request)
-            return await self.run.replies.answer(names, prompt=self.prompt, turn=told, attempt=attempt, ids=ids)
+            names, given = self._names(agent), models.answers(request) + self.shared.answers.get(agent.name, 0)
+            return await self.run.replies.answer(
+                names, prompt=self.prompt, turn=given, attempt=attempt, ids=ids, step=step
+            )
 
         asked = Asked(agent.name, {**agent.model.generate, **agent.generate}, partial(models.contents, request))
         return await self.run.model_call(
-            f"{self.address}model#{ids}", agent.model, call, self.retry or agent.model.retry, asked
+            f"{self.address}model#{number}", agent.model, call, self.retry or agent.model.retry, asked
         )
 
     def _names(self, agent: Agent) -> tuple[str, str, str]:

@@ -139,7 +139,7 @@ def _gate(
     of = run.invocation.run
     graph = run.invocation.graph
     gate: dict[str, Any] = {
-        "id": f"{graph.name}/{of.get('key') or of['id']}/{run.path}",
+        "id": f"{graph.name}/{run.invocation.address}/{run.path}",
         "kind": kind,
         "graph": graph.name,
         "key": of.get("key"),

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import restate
 from restate.exceptions import TerminalError
@@ -20,11 +20,14 @@ from restate.serde import BytesSerde
 
 from agentflow.runtime import following, messages, rehearsal, saga, schema, steps, streams, tracing
 from agentflow.runtime.after import follow, run_after
+from agentflow.runtime.conversations import Conversation
 from agentflow.runtime.errors import Cancelled, NodeError, TimedOut
 from agentflow.runtime.flow import OUTCOMES, Run
 from agentflow.runtime.graph import After, Graph, Node
-from agentflow.runtime.invocation import Invocation, Limit
+from agentflow.runtime.invocation import Future, Invocation, Limit
+from agentflow.runtime.kept import Kept
 from agentflow.runtime.lists import Part
+from agentflow.runtime.memory import Memory
 from agentflow.runtime.replies import replies_for
 from agentflow.runtime.report import Report
 from agentflow.runtime.spending import Spent
@@ -62,7 +65,7 @@ def workflow(graph: Graph, flow: Flow) -> restate.Workflow:
     async def event(ctx: restate.WorkflowSharedContext, body: bytes) -> bytes:
         return await accept(graph, ctx, body)
 
-    _declare(run, graph)
+    declare(run, graph)
     return service
 
 
@@ -74,7 +77,7 @@ def service(graph: Graph, flow: Flow) -> restate.Service:
     async def run(ctx: restate.Context, body: bytes) -> bytes:
         return await enter(graph, flow, ctx, body)
 
-    _declare(run, graph)
+    declare(run, graph)
     return entry
 
 
@@ -107,7 +110,7 @@ def _following(private: restate.Service, graph: Graph, after: After) -> Callable
     return handler
 
 
-def _declare(handler: Callable[..., Any], graph: Graph) -> None:
+def declare(handler: Callable[..., Any], graph: Graph) -> None:
     """Gives discovery the schemas of the graph's input and output; the bytes are read by `enter` itself."""
     io: HandlerIO[Any, Any] = handler_from_callable(handler).handler_io
     for hint, type_ in ((io.input_type, graph.input), (io.output_type, graph.output)):
@@ -124,7 +127,7 @@ async def enter(graph: Graph, flow: Flow, ctx: restate.Context, body: bytes) -> 
     calls = tracing.caller(ctx.request().headers)
     start = steps.journaled(ctx, "start", partial(tracing.begin, calls))
     stateful = ctx if isinstance(ctx, restate.ObjectContext) and graph.kind == "workflow" else None
-    owner = _Owner(graph, ctx, stateful)
+    owner = Owner(graph, ctx, stateful)
     try:
         await owner.open()
         begun = await start
@@ -146,13 +149,22 @@ async def enter(graph: Graph, flow: Flow, ctx: restate.Context, body: bytes) -> 
     return await owner.work(flow, given, begun["at"])
 
 
-class _Owner:
+class Owner:
     """The entry handler's part: state, undoing, the final answer."""
 
-    def __init__(self, graph: Graph, ctx: restate.Context, stateful: restate.ObjectContext | None) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        ctx: restate.Context,
+        stateful: restate.ObjectContext | None,
+        memory: Memory | None = None,
+        cancelled: bool = False,
+    ) -> None:
         self.graph = graph
         self.ctx = ctx
         self.stateful = stateful
+        self.memory = memory  # of an object
+        self.cancelled = cancelled  # before it began
         self.facts: dict[str, Json] = {}
         self.spent: dict[str, Any] = {}  # as last written
         self.joined: str | None = None  # the run's place in a trace
@@ -182,12 +194,21 @@ class _Owner:
             lambda path, state: self._put_node(invocation, path, state), outbox=outbox, trace=trace
         )
         invocation.joined = self.joined
+        invocation.cancelled = self.cancelled
+        scope: dict[str, Any] = {"input": given, "run": run, OUTCOMES: {}}
+        if self.memory is not None:
+            await self.memory.recall(invocation)
+            await self._forget_nodes(self.memory.last_run, invocation)
+            if invocation.kept is not None:
+                scope["state"] = invocation.kept.mapping()
         self.facts = {**run, "revision": self.graph.revision, "state": "running", "compensation": "none"}
         self._tell(invocation, "running", started, {"started": started})
         if self.graph.limits.time is not None:
             invocation.alarm("", self.graph.limits.time)
-        root = Run(invocation, "", {"input": given, "run": run, OUTCOMES: {}})
+        root = Run(invocation, "", scope)
         try:
+            if self.memory is not None:
+                await self.memory.prepare(invocation, scope)
             output = await flow(root)
             result = _encode(output)
             if invocation.cancelled:
@@ -200,10 +221,11 @@ class _Owner:
         except Cancelled:
             error = NodeError("cancelled", "the run was cancelled", code=499)
             raise await self._end(root, error, started) from None
+        if self.memory is not None:
+            self.memory.keep()
         after = await run_after(root, "succeeded", None)
         self._put("spent", vars(invocation.spent))
-        about = {"started": started, **_rolled_back(invocation), **_reported(after), "ended": invocation.now}
-        self._tell(invocation, "succeeded", invocation.now, about)
+        self._tell(invocation, "succeeded", invocation.now, self._ended(invocation, started, after))
         self.close()
         await self._trace(invocation, started, "succeeded")
         return result
@@ -220,19 +242,15 @@ class _Owner:
             self._tell(invocation, "compensating", invocation.now, about)
             await saga.undo(invocation, effects, error.as_json())
         undone, not_undone = invocation.undone, invocation.not_undone
+        rolled_back = _told(undone, not_undone)
+        if self.memory is not None:
+            self.memory.keep(error, rolled_back)
         after = await run_after(root, state, error)
         self._put("spent", vars(invocation.spent))
-        about = {**about, **_rolled_back(invocation), **_reported(after), "ended": invocation.now}
-        self._tell(invocation, state, invocation.now, about)
+        self._tell(invocation, state, invocation.now, {**about, **self._ended(invocation, started, after)})
         self.close()
         await self._trace(invocation, started, state, error)
-        message = error.message
-        if undone:
-            message += ". Undone: " + ", ".join(f"{entry['node']} ({entry['tool']})" for entry in undone)
-        if not_undone:
-            message += ". NOT undone: " + "; ".join(
-                f"{entry['node']} ({entry['tool']}, key {entry['key']}): {entry['error']}" for entry in not_undone
-            )
+        message = f"{error.message}. {rolled_back}" if rolled_back else error.message
         return TerminalError(
             message,
             status_code=error.code,
@@ -263,6 +281,26 @@ class _Owner:
         trace.run(self.graph.name, started, invocation.now, about, error)
         await trace.finish()
 
+    def _ended(self, invocation: Invocation, started: float, after: Json) -> dict[str, Any]:
+        """What is told of a run at its end. In an object the next turn needs to know of which nodes there is state."""
+        about = {"started": started, **_rolled_back(invocation), "ended": invocation.now}
+        if after is not None:  # the error of what followed the run
+            about["finally"] = after
+        if self.memory is not None:
+            about["nodes"] = list(invocation.report.nodes)
+        return about
+
+    async def _forget_nodes(self, last: Mapping[str, Any], invocation: Invocation) -> None:
+        """Clears what is there of the nodes of the turn before."""
+        assert self.stateful is not None
+        names = [f"node:{path}" for path in last.get("nodes", ())]
+        if last and "nodes" not in last:  # it was killed
+            keys = cast(Future, self.stateful.state_keys())
+            await invocation.outlast(keys)
+            names = [name for name in await keys if name.startswith("node:")]
+        for name in names:
+            self.stateful.clear(name)
+
     def _put(self, name: str, value: Json) -> None:
         rehearsal.note(name, value)
         if self.stateful is not None:
@@ -276,9 +314,19 @@ class _Owner:
             self._put("spent", self.spent)
 
 
-def _reported(after: Json) -> dict[str, Json]:
-    """The error of what followed the run, where it failed."""
-    return {} if after is None else {"finally": after}
+def _told(undone: Sequence[Mapping[str, Any]], not_undone: Sequence[Mapping[str, Any]]) -> str:
+    """What was undone, and what was not, as a sentence; empty where there was nothing."""
+    told = []
+    if undone:
+        told.append("Undone: " + ", ".join(f"{entry['node']} ({entry['tool']})" for entry in undone))
+    if not_undone:
+        told.append(
+            "NOT undone: "
+            + "; ".join(
+                f"{entry['node']} ({entry['tool']}, key {entry['key']}): {entry['error']}" for entry in not_undone
+            )
+        )
+    return ". ".join(told)
 
 
 def _rolled_back(invocation: Invocation) -> dict[str, Any]:
@@ -291,8 +339,9 @@ def _rolled_back(invocation: Invocation) -> dict[str, Any]:
 async def branch(graph: Graph, node: Node, ctx: restate.Context, body: bytes) -> bytes:
     """A node in an invocation of its own. Returns its value and what it did; undoes nothing itself.
 
-    The input is `{run, path, scope, outcomes, spent, now, limit, trace, part}`, the output `{value, outcome, undo,
-    undone, not_undone, spent, nodes, now}`; a failure carries all but the value in its metadata.
+    The input is `{run, path, scope, outcomes, spent, now, limit, trace, part, state, heard}`, the output `{value,
+    outcome, undo, undone, not_undone, spent, nodes, now, state, said}`; a failure carries all but the value in its
+    metadata.
     """
     given = json.loads(body)
     joined = given.get("trace")
@@ -304,6 +353,10 @@ async def branch(graph: Graph, node: Node, ctx: restate.Context, body: bytes) ->
     if "limit" in given:  # the shortest alarm of who called, in milliseconds
         invocation.given = Limit(given["limit"], given["now"])
     invocation.joined = joined
+    if "state" in given:
+        invocation.kept = Kept(graph.state, given["state"])
+    for name, heard in given.get("heard", {}).items():
+        invocation.conversations[name] = Conversation(**heard)
     scope = {**given["scope"], "run": given["run"], OUTCOMES: given["outcomes"]}
     run = Run(invocation, given["path"], scope)  # the scope is of what is around, the path the node's own
     plain = dataclasses.replace(node, when=None)  # the caller has decided it
@@ -317,6 +370,10 @@ async def branch(graph: Graph, node: Node, ctx: restate.Context, body: bytes) ->
             "spent": invocation.spent.minus(given["spent"]),
             "nodes": report.nodes,
             "now": invocation.now,
+            **({"state": invocation.kept.changed} if invocation.kept and invocation.kept.changed else {}),
+            **(
+                {"said": said} if (said := {n: c.fresh for n, c in invocation.conversations.items() if c.fresh}) else {}
+            ),
             **more,
         }
 

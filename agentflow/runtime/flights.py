@@ -71,6 +71,7 @@ class StepFlight(Flight):
         report.tried(self.run.path, outcome)
         if report.trace is not None:
             report.trace.tool(self.run.path, self.tool, self.args, outcome)
+        self.run.invocation.keep(outcome)
         if self.entry is not None:
             saga.settle(self.undo, self.entry, outcome)
         if "failed" in outcome:
@@ -166,6 +167,9 @@ class CallFlight(RemoteFlight):
         invocation.not_undone.extend(result.get("not_undone", ()))
         invocation.spent.add(result.get("spent", {}))
         invocation.happened(result.get("now", 0))
+        invocation.keep(result)
+        for name, entries in result.get("said", {}).items():
+            invocation.conversation(name).fresh += entries
         nodes = result.get("nodes", {})
         invocation.report.merge(nodes, self.run.path)
         self.state = nodes.get(self.run.path)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
 from agentflow.runtime import clock, joins, lists, saga, steps, streams, templates
+from agentflow.runtime.conversations import joined
 from agentflow.runtime.errors import Interruption, NodeError, TemplateError, TimedOut
 from agentflow.runtime.flights import CallFlight, Flight, StepFlight, abandon
 from agentflow.runtime.graph import Agent, Event, Node, Otherwise, Retry, Tool, Undo, Use, milliseconds
@@ -76,7 +77,7 @@ class Run:
         stop, trace = invocation.stop(), invocation.report.trace
 
         async def call() -> steps.Outcome:
-            return await steps.tool_step(tool, args, key, retry or tool.retry, stop)
+            return await steps.tool_step(tool, args, key, retry or tool.retry, stop, invocation.kept)
 
         closure = call if trace is None else trace.within("tool", self.path, call)
         return StepFlight(self, steps.journaled(invocation.ctx, self.path, closure, stop), entry, stop, tool, args)
@@ -87,14 +88,29 @@ class Run:
         assert isinstance(values, dict)
         return await call_with_context(self, tool if undo is None else replace(tool, undo=undo), values)
 
-    async def agent(self, agent: Agent, prompt: str, *, returns: Any = None, retry: Retry | None = None) -> Json:
-        """An agent works on a prompt until it answers. `returns` is the answer's type, in place of the agent's own."""
+    async def agent(
+        self,
+        agent: Agent,
+        prompt: str,
+        *,
+        returns: Any = None,
+        retry: Retry | None = None,
+        conversation: str | None = None,
+    ) -> Json:
+        """An agent works on a prompt until it answers. `returns` is the answer's type, in place of the agent's own.
+
+        What was said before under the name `conversation` is known to it, and what it says is added to that.
+        """
         from agentflow.runtime.agent_steps import AgentSteps
         from agentflow.runtime.agents import turn  # ADK takes a second to import: only when an agent works
 
         returns = agent.returns if returns is None else returns
+        shared = None if conversation is None else self.invocation.conversation(conversation)
         try:
-            return await turn(AgentSteps(self), agent, self.text(prompt), returns=returns, retry=retry)
+            with joined(shared):
+                return await turn(
+                    AgentSteps(self), agent, self.text(prompt), returns=returns, retry=retry, conversation=shared
+                )
         except TemplateError as problem:  # of an instruction
             raise NodeError("fail", str(problem), node=self.path) from None
         except NodeError as error:
@@ -140,6 +156,13 @@ class Run:
 
     def no_case(self, subject: Json) -> Json:
         raise NodeError("fail", f"{self.path}: no case for {json.dumps(subject, ensure_ascii=False)}", node=self.path)
+
+    def set_state(self, values: Mapping[str, Json]) -> Json:
+        """Writes the object's state; what was written is the value."""
+        written = self.value(dict(values))
+        assert isinstance(written, dict) and self.invocation.kept is not None
+        self.invocation.kept.write(written, self.path)
+        return written
 
     def fail(self, message: str, *, code: int = 500) -> Json:
         raise NodeError("fail", self.text(message), code=code, node=self.path)
@@ -315,6 +338,10 @@ class Run:
         if (traceparent := invocation.traceparent(path)) is not None:
             call["trace"] = traceparent
         handler = invocation.graph.handlers[node]
+        if invocation.kept is not None:
+            call["state"] = invocation.kept.values
+        if node.conversations:
+            call["heard"] = {name: invocation.conversation(name).as_json() for name in node.conversations}
         future = invocation.ctx.service_call(handler, arg=json.dumps(call, separators=(",", ":")).encode())
         return CallFlight(self.at(path), future)
 

@@ -93,6 +93,7 @@ class Tool:
     retry: Retry | None = None
     timeout: str | None = None
     undo: Undo | None = None
+    takes_state: bool = False  # a function with a `state` parameter, in an object
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,7 @@ class Node:
     timeout: str | None = None
     on_error: Literal["continue"] | Use | Otherwise | None = None
     undo: Undo | None = None
+    conversations: tuple[str, ...] = ()  # that agents in it share with others, where it has an invocation of its own
 
 
 def node(
@@ -180,11 +182,12 @@ def node(
     timeout: str | None = None,
     on_error: Literal["continue"] | Use | Otherwise | None = None,
     undo: Undo | None = None,
+    conversations: Sequence[str] = (),
 ) -> Callable[[Body], Node]:
     """Makes a function the body of the node `name`, which stands at `line` of the graph's file."""
 
     def declare(body: Body) -> Node:
-        return Node(name, body, line, when, tuple(needs), tuple(uses), timeout, on_error, undo)
+        return Node(name, body, line, when, tuple(needs), tuple(uses), timeout, on_error, undo, tuple(conversations))
 
     return declare
 
@@ -217,11 +220,24 @@ class Event:
 
 
 @dataclass(frozen=True)
+class Session:
+    """An object's conversation: a model is given the last `keep` messages, and a summary of those before them.
+
+    Without `summarize_after` there is no summary; with it, so many may pile up before all but the last `keep` are
+    summarized, by the model of `agent`.
+    """
+
+    keep: int
+    agent: str
+    summarize_after: int | None = None
+
+
+@dataclass(frozen=True)
 class Graph:
     """One revision of a graph. `input` and `output` are types; without nodes of its own no field is empty."""
 
     name: str
-    kind: Literal["workflow", "service"]
+    kind: Literal["workflow", "service", "object"]
     revision: str
     source: str
     input: Any
@@ -233,6 +249,9 @@ class Graph:
     agents: dict[str, Agent] = field(default_factory=dict)
     tools: dict[str, Tool] = field(default_factory=dict)
     events: dict[str, Event] = field(default_factory=dict)
+    state: Any = None  # of an object: the type of what it keeps
+    session: Session | None = None  # of an object in which an agent speaks
+    on_busy: Literal["queue", "interrupt"] = "queue"
     handlers: dict[Node, Callable[..., Any]] = field(default_factory=dict)  # of nodes with invocations of their own
     after: list[After] = field(default_factory=list)  # `finally`, where the graph has it
 

@@ -7,6 +7,7 @@ waiting itself raises is a cancel, while what a future raises is its step's own 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,10 @@ import restate
 from restate.exceptions import TerminalError
 
 from agentflow.runtime import clock
+from agentflow.runtime.conversations import Conversation
 from agentflow.runtime.errors import Cancelled, TimedOut
 from agentflow.runtime.graph import Graph, milliseconds
+from agentflow.runtime.kept import Kept
 from agentflow.runtime.operations import Listing
 from agentflow.runtime.report import Report
 from agentflow.runtime.spending import Counted, Meter, Spent
@@ -67,6 +70,8 @@ class Invocation:
     cancelled: bool = False
     given: Limit | None = None  # of the alarms of who called this invocation
     joined: str | None = None  # the traceparent that the run, or this invocation of it, has from its caller
+    kept: Kept | None = None  # of an object
+    conversations: dict[str, Conversation] = field(default_factory=dict)
     meters: list[Meter] = field(default_factory=list)  # the limits in force: the run's, and of agents at work
 
     def __post_init__(self) -> None:
@@ -142,6 +147,21 @@ class Invocation:
 
     def note_cancel(self) -> None:
         self.cancelled = True
+
+    @property
+    def address(self) -> str:
+        """The run's part of the names of what it opens elsewhere: its key, in an object with the number of the turn."""
+        key = self.run.get("key") or self.run["id"]
+        return f"{key}.{self.run['turn']}" if "turn" in self.run else str(key)
+
+    def conversation(self, name: str) -> Conversation:
+        """What nodes of this run share under a name; begun when it is first asked for."""
+        return self.conversations.setdefault(name, Conversation())
+
+    def keep(self, outcome: Mapping[str, Any]) -> None:
+        """Writes what a step, or an invocation called from here, has changed in the object's state."""
+        if self.kept is not None and outcome.get("state"):
+            self.kept.write(outcome["state"])
 
     def happened(self, at: float) -> None:
         self.now = max(self.now, at)

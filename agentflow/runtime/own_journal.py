@@ -53,8 +53,9 @@ async def _call(run: Run, tool: Tool, args: Mapping[str, Json]) -> Json:
     assert not isinstance(function, Operation), tool.name
     context = signature_of(function).context
     assert context is not None
+    state = invocation.kept.mapping() if invocation.kept is not None and tool.takes_state else None
     try:
-        arguments = bind(function, args, idempotency_key=key)
+        arguments = bind(function, args, idempotency_key=key, state=state)
     except Mismatch as mismatch:
         raise NodeError("tool", f"{tool.name}: the arguments do not fit: {mismatch}", code=400, node=run.path) from None
     entry = None if tool.undo is None else saga.Entry.of(tool.undo, run.path, key, args, run.scope)
@@ -78,6 +79,8 @@ async def _call(run: Run, tool: Tool, args: Mapping[str, Json]) -> Json:
         value = steps.to_json(result)
     except ValueError as error:
         raise NodeError("tool", f"the result of {tool.name} {error}", node=run.path) from None
+    if state is not None and invocation.kept is not None:
+        invocation.keep(steps.changed(tool, invocation.kept, state))
     if entry is not None:
         entry.complete(value, invocation.now)
         invocation.undo.append(entry)

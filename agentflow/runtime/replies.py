@@ -41,13 +41,13 @@ class Reply:
     delay: int = 0  # ms
     condition: str | bool = True
 
-    def holds(self, prompt: str, turn: int) -> bool:
+    def holds(self, prompt: str, turn: int, step: int) -> bool:
         if isinstance(self.condition, bool):
             return self.condition
         from agentflow.runtime import templates  # only where an entry has a condition
 
         try:
-            return bool(templates.expression(self.condition, {"prompt": prompt, "turn": turn}))
+            return bool(templates.expression(self.condition, {"prompt": prompt, "turn": turn, "step": step}))
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the file is to blame
             raise ModelRefused(f"{self.where}: if: {error}") from None
 
@@ -59,8 +59,12 @@ class Replies:
     path: Path
     given: Mapping[str, Sequence[Reply]] = field(default_factory=dict)  # in the place of the file's
 
-    async def answer(self, names: Sequence[str], *, prompt: str, turn: int, attempt: int, ids: str) -> Response:
+    async def answer(
+        self, names: Sequence[str], *, prompt: str, turn: int, attempt: int, ids: str, step: int | None = None
+    ) -> Response:
         """What is answered in this turn. Of `names`, the first that has a list counts; `attempt` counts from 1.
+
+        `turn` counts the agent's answers in the whole conversation, `step` those since its last message.
 
         Raises ModelUnavailable or ModelRefused where an entry says so, and ModelRefused where the file is wrong.
         """
@@ -69,7 +73,9 @@ class Replies:
         if name is None:
             wanted = " or ".join(f'"{name}"' for name in dict.fromkeys(names[-2:]))
             raise ModelRefused(f"offline, and {self.path.name} has no replies for {wanted}")
-        reply = chosen([reply for reply in lists[name] if reply.holds(prompt, turn)], turn, attempt)
+        reply = chosen(
+            [reply for reply in lists[name] if reply.holds(prompt, turn, turn if step is None else step)], turn, attempt
+        )
         if reply is None:
             raise ModelRefused(f'{self.path.name}: no reply of "{name}" holds in turn {turn} of this conversation')
         await clock.pause(reply.delay / 1000)

@@ -107,7 +107,7 @@ async def _undo_one(invocation: Invocation, entry: Entry, error: Mapping[str, Js
     stop, trace = steps.Stop(), invocation.report.trace
 
     async def call() -> steps.Outcome:
-        return await steps.tool_step(tool, args, f"{entry.key}:undo", tool.retry, stop)
+        return await steps.tool_step(tool, args, f"{entry.key}:undo", tool.retry, stop, invocation.kept)
 
     closure = call if trace is None else trace.within("undo", entry.node, call)
     future = steps.journaled(invocation.ctx, f"undo {entry.node}", closure)
@@ -116,5 +116,6 @@ async def _undo_one(invocation: Invocation, entry: Entry, error: Mapping[str, Js
     invocation.happened(outcome["at"])
     if trace is not None:
         trace.tool(entry.node, tool, args, outcome, undo=True)
+    invocation.keep(outcome)
     message: str | None = outcome["failed"]["message"] if "failed" in outcome else None
     return message

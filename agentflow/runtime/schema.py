@@ -133,12 +133,23 @@ def taken(hint: Any, data: Json) -> Json:
     return shape_of(hint).check(data, extra="ignore")
 
 
-def bind(function: Callable[..., Any], args: Mapping[str, Json], *, idempotency_key: str) -> dict[str, Any]:
-    """The keyword arguments for a call of a tool's function, its key among them if it takes one. Raises Mismatch."""
+def bind(
+    function: Callable[..., Any],
+    args: Mapping[str, Json],
+    *,
+    idempotency_key: str,
+    state: dict[str, Json] | None = None,
+) -> dict[str, Any]:
+    """The keyword arguments for a call of a tool's function, its key among them if it takes one. Raises Mismatch.
+
+    `state` is given to a function that takes an object's state, which may change it.
+    """
     from agentflow.runtime.signature import signature_of  # it builds on this module
 
-    signature = signature_of(function)
+    signature = signature_of(function, state is not None)
     arguments = signature.bind(args)
+    if signature.takes_state:
+        arguments = {**arguments, "state": state}
     return {**arguments, "idempotency_key": idempotency_key} if signature.takes_key else arguments
 
 

@@ -1,7 +1,7 @@
 """A Python function as a tool: what a model is told about it, and its arguments from JSON.
 
 The function's signature and docstring say everything. Three parameters are not the model's: one annotated
-`restate.Context` (the function then keeps its own journal), `idempotency_key`, and `state`.
+`restate.Context` (the function then keeps its own journal), `idempotency_key`, and in an object `state`.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Signature:
 
 def parameters_of(tool: Tool) -> Parameters:
     """What a tool takes, whatever it is."""
-    return tool.does.parameters if isinstance(tool.does, Operation) else signature_of(tool.does)
+    return tool.does.parameters if isinstance(tool.does, Operation) else signature_of(tool.does, tool.takes_state)
 
 
 def keeps_own_journal(tool: Tool) -> bool:
@@ -66,13 +66,14 @@ def keeps_own_journal(tool: Tool) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def signature_of(function: Callable[..., Any]) -> Signature:
-    """Reads the function's signature and docstring, once."""
+def signature_of(function: Callable[..., Any], with_state: bool = False) -> Signature:
+    """Reads the function's signature and docstring, once. `with_state`: its parameter `state` is an object's state."""
     hints, text = _hints(function), inspect.getdoc(function) or ""
     told, fields, defaults, context, open_ended = _described(text), {}, {}, None, False
     names = inspect.signature(function).parameters
+    ours = ("idempotency_key", "state") if with_state else ("idempotency_key",)
     for name, parameter in names.items():
-        if parameter.kind is inspect.Parameter.VAR_POSITIONAL or name in ("idempotency_key", "state"):
+        if parameter.kind is inspect.Parameter.VAR_POSITIONAL or name in ours:
             continue
         if parameter.kind is inspect.Parameter.VAR_KEYWORD:
             open_ended = True
@@ -91,7 +92,15 @@ def signature_of(function: Callable[..., Any]) -> Signature:
     schema = plain_schema(adapter.json_schema())
     _annotate(schema, told, defaults)
     optional = frozenset(defaults)
-    return Signature(_summary(text), schema, context, "idempotency_key" in names, "state" in names, optional, adapter)
+    return Signature(
+        _summary(text),
+        schema,
+        context,
+        "idempotency_key" in names,
+        with_state and "state" in names,
+        optional,
+        adapter,
+    )
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:

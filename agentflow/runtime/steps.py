@@ -29,6 +29,7 @@ from agentflow import ToolError
 from agentflow.runtime import clock, rehearsal
 from agentflow.runtime.errors import ModelUnavailable, NodeError, ToolUnavailable
 from agentflow.runtime.graph import MODEL_RETRY, Retry, Tool, milliseconds
+from agentflow.runtime.kept import Kept
 from agentflow.runtime.operations import Operation
 from agentflow.runtime.schema import Mismatch, bind
 from agentflow.runtime.secrets import mask
@@ -148,13 +149,13 @@ def _in_thread(function: Callable[..., Any], arguments: Mapping[str, Any]) -> An
         raise exited(error) from None
 
 
-async def call(tool: Tool, args: Mapping[str, Json], key: str) -> Json:
-    """Calls what the tool does once; a function that is not async in a thread."""
+async def call(tool: Tool, args: Mapping[str, Json], key: str, state: dict[str, Json] | None = None) -> Json:
+    """Calls what the tool does once; a function that is not async in a thread. It may change `state`."""
     try:
         if (case := rehearsal.current()) is not None:
-            result = await _rehearsed(case, tool, args, key)
+            result = await _rehearsed(case, tool, args, key, state)
         else:
-            result = await _do(tool, args, key)
+            result = await _do(tool, args, key, state)
     except Mismatch as mismatch:
         raise NodeError("tool", f"{tool.name}: the arguments do not fit: {mismatch}", code=400) from None
     try:
@@ -163,24 +164,28 @@ async def call(tool: Tool, args: Mapping[str, Json], key: str) -> Json:
         raise NodeError("tool", f"the result of {tool.name} {error}") from None
 
 
-async def _do(tool: Tool, args: Mapping[str, Json], key: str) -> object:
+async def _do(tool: Tool, args: Mapping[str, Json], key: str, state: dict[str, Json] | None) -> object:
     if isinstance(tool.does, Operation):
         return await tool.does.call(tool.does.parameters.check(args), key)
-    return await _apply(tool.does, args, key)
+    return await _apply(tool.does, args, key, state)
 
 
-async def _rehearsed(case: Case, tool: Tool, args: Mapping[str, Json], key: str) -> object:
+async def _rehearsed(
+    case: Case, tool: Tool, args: Mapping[str, Json], key: str, state: dict[str, Json] | None
+) -> object:
     """What stands in for the tool gets arguments that fit, or none."""
     if isinstance(tool.does, Operation):
         tool.does.parameters.check(args)
     else:
-        bind(tool.does, args, idempotency_key=key)
+        bind(tool.does, args, idempotency_key=key, state=state)
     result = await case.play(tool, args, key)
-    return await _do(tool, args, key) if result is rehearsal.REAL else result
+    return await _do(tool, args, key, state) if result is rehearsal.REAL else result
 
 
-async def _apply(function: Callable[..., Any], args: Mapping[str, Json], key: str) -> object:
-    arguments = bind(function, args, idempotency_key=key)
+async def _apply(
+    function: Callable[..., Any], args: Mapping[str, Json], key: str, state: dict[str, Json] | None
+) -> object:
+    arguments = bind(function, args, idempotency_key=key, state=state)
     if not inspect.iscoroutinefunction(function):
         thread = partial(contextvars.copy_context().run, _in_thread, function, arguments)
         return await asyncio.get_running_loop().run_in_executor(THREADS, thread)
@@ -238,8 +243,12 @@ async def _pause(seconds: float, stop: Stop) -> None:
     await clock.until(stop.ended.wait(), seconds)
 
 
-async def tool_step(tool: Tool, args: Mapping[str, Json], key: str, retry: Retry | None, stop: Stop) -> Outcome:
+async def tool_step(
+    tool: Tool, args: Mapping[str, Json], key: str, retry: Retry | None, stop: Stop, kept: Kept | None = None
+) -> Outcome:
     """The durable step of a tool: tries until an outcome is certain, then returns it.
+
+    What a tool that takes the state of an object has changed in it is in the outcome, under `state`.
 
     Raises StepUnavailable, for the engine to go on, when the policy names no number of attempts.
     """
@@ -254,7 +263,9 @@ async def tool_step(tool: Tool, args: Mapping[str, Json], key: str, retry: Retry
     while True:
         tries += 1
         try:
-            return success(await _bounded(lambda: call(tool, args, key), tool.timeout, stop), tries, last)
+            state = kept.mapping() if kept is not None and tool.takes_state else None
+            outcome = success(await _bounded(partial(call, tool, args, key, state), tool.timeout, stop), tries, last)
+            return outcome if state is None or kept is None else {**outcome, **changed(tool, kept, state)}
         except _Cut:
             return failure("timeout", f"{tool.name} was cut off", code=504, unknown=True, tries=tries)
         except ToolError as error:
@@ -288,6 +299,19 @@ def _code(error: Exception) -> int:
     if isinstance(error, ToolUnavailable):
         return error.code
     return 504 if isinstance(error, TimeoutError) else 500
+
+
+def changed(tool: Tool, kept: Kept, state: dict[str, Json]) -> Outcome:
+    """What a tool has changed in the state that it was given, as a part of its outcome."""
+    try:
+        after = to_json(state)
+        assert isinstance(after, dict)
+        changes = kept.changes(after)
+    except Mismatch as mismatch:
+        raise NodeError("tool", f"{tool.name}: the state that it leaves does not fit: {mismatch}") from None
+    except ValueError as error:
+        raise NodeError("tool", f"{tool.name}: the state that it leaves {error}") from None
+    return {"state": changes} if changes else {}
 
 
 async def model_step(call: Callable[[int], Awaitable[dict[str, Any]]], retry: Retry, stop: Stop) -> Outcome:

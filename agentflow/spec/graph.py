@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, TypedDict
 
 from agentflow.diagnostics import Diagnostic, Path, choices_help, quoted
-from agentflow.nodes.agent import AgentBody
+from agentflow.nodes.agent import SESSION, AgentBody
 from agentflow.project import project_root
 from agentflow.source import Source
 from agentflow.spec.agents import check_references, read_agents, read_models
 from agentflow.spec.include import include, is_part, not_a_graph
-from agentflow.spec.model import MISSING, AgentSpec, BlockSpec, GraphSpec, NodeSpec, ToolSpec
+from agentflow.spec.model import MISSING, AgentSpec, BlockSpec, GraphSpec, NodeSpec, SessionSpec, ToolSpec
 from agentflow.spec.names import bad_name
 from agentflow.spec.nodes import NodeReader
+from agentflow.spec.objects import read_session, read_state
 from agentflow.spec.reader import Reader, Reading
 from agentflow.spec.schedule import read_schedule
 from agentflow.spec.settings import read_limits
@@ -40,10 +41,15 @@ KEYS = (
     "limits",
     "schedule",
     "include",
+    "state",
+    "session",
+    "on_busy",
 )
-LATER = ("session", "state", "on_busy")
+LATER: tuple[str, ...] = ()
 VERSION = 1
 MESSAGE = Object((Field("message", STRING),))
+
+GraphKind = Literal["workflow", "service", "object"]
 
 
 def parse(source: Source) -> tuple[GraphSpec | None, list[Diagnostic]]:
@@ -65,6 +71,7 @@ def _graph(reader: Reader) -> GraphSpec:
     _version(reader)
     reader.take("include")
     name, description, kind = _name(reader), reader.text("description"), _kind(reader)
+    reader.reading.kind = kind
     types = reader.reading.types = read_types(reader, "types")
     models = read_models(reader)
     read = read_tools(reader)
@@ -72,7 +79,7 @@ def _graph(reader: Reader) -> GraphSpec:
     agents = read_agents(reader, models)
     _check_names(reader, agents, tools, broken)
     check_references(reader, agents, {**tools, **read.sets}, broken)
-    entry, body = _body(reader, agents)
+    entry, body = _body(reader, agents, kind)
     input = _input(reader, entry)
     graph = GraphSpec(
         name=name,
@@ -92,6 +99,7 @@ def _graph(reader: Reader) -> GraphSpec:
         limits=read_limits(reader),
         schedule=read_schedule(reader, input),
         broken=broken,
+        **_of_objects(reader, kind),
     )
     reader.finish(later=LATER, known=KEYS)
     return graph
@@ -123,13 +131,35 @@ def _name(reader: Reader) -> str:
     return name
 
 
-def _kind(reader: Reader) -> Literal["workflow", "service"]:
-    if reader.data.get("kind") == "object":
-        message = "graphs of the kind object are part of the language, but not supported yet"
-        reader.error("not-supported-yet", message, reader.at("kind"))
-        reader.take("kind")
-        return "workflow"
-    return "service" if reader.choice("kind", ("workflow", "service"), "workflow") == "service" else "workflow"
+def _kind(reader: Reader) -> GraphKind:
+    match reader.choice("kind", ("workflow", "service", "object"), "workflow"):
+        case "service":
+            return "service"
+        case "object":
+            return "object"
+        case _:
+            return "workflow"
+
+
+class _OfObjects(TypedDict):
+    state: Object | None
+    session: SessionSpec | None
+    on_busy: Literal["queue", "interrupt"]
+
+
+def _of_objects(reader: Reader, kind: GraphKind) -> _OfObjects:
+    """What only an object has: its state, its conversation, and what it does with a message while it is busy."""
+    for key in ("state", "session", "on_busy"):
+        if reader.has(key) and kind != "object":
+            message = f"{quoted(key)} belongs to graphs of the kind object, and this one is a {kind}"
+            reader.error("misplaced-key", message, reader.at(key), key=True, help="write kind: object")
+    on_busy = reader.choice("on_busy", ("queue", "interrupt"), "queue")
+    session = read_session(reader)
+    return {
+        "state": read_state(reader) if reader.has("state") else None,
+        "session": session if kind == "object" else None,
+        "on_busy": "interrupt" if on_busy == "interrupt" else "queue",
+    }
 
 
 def _input(reader: Reader, entry: str | None) -> Type:
@@ -142,7 +172,7 @@ def _input(reader: Reader, entry: str | None) -> Type:
     return read_object(reader.reading, reader.at("input"), data) if reader.has("input") else Object(())
 
 
-def _body(reader: Reader, agents: Mapping[str, AgentSpec]) -> tuple[str | None, BlockSpec]:
+def _body(reader: Reader, agents: Mapping[str, AgentSpec], kind: GraphKind) -> tuple[str | None, BlockSpec]:
     """The graph's nodes; without any, its entry agent as its one node."""
     nodes = NodeReader(reader.reading)
     keys = [key for key in ("nodes", "steps") if reader.has(key)]
@@ -161,7 +191,7 @@ def _body(reader: Reader, agents: Mapping[str, AgentSpec]) -> tuple[str | None, 
         message = "a graph without nodes yields what its agent says, and declares no output"
         reader.error("misplaced-key", message, reader.at("output"), key=True)
         reader.take("output")
-    return _entry(reader, agents, entry)
+    return _entry(reader, agents, entry, kind)
 
 
 def _after(reader: Reader) -> BlockSpec | None:
@@ -171,7 +201,9 @@ def _after(reader: Reader) -> BlockSpec | None:
     return replace(block, output=MISSING)  # the output beside it is the graph's
 
 
-def _entry(reader: Reader, agents: Mapping[str, AgentSpec], entry: str | None) -> tuple[str | None, BlockSpec]:
+def _entry(
+    reader: Reader, agents: Mapping[str, AgentSpec], entry: str | None, kind: GraphKind
+) -> tuple[str | None, BlockSpec]:
     empty = BlockSpec((), {}, False, MISSING, ("output",))
     if entry is None and len(agents) == 1:
         entry = next(iter(agents))
@@ -186,7 +218,8 @@ def _entry(reader: Reader, agents: Mapping[str, AgentSpec], entry: str | None) -
         reader.error("unknown-agent", message, reader.at("entry"), note="not in agents", help=help)
         return None, empty
     path: Path = agents[entry].path
-    node = NodeSpec(entry, path, "agent", AgentBody(entry, "{{ input.message }}", None))
+    conversation = SESSION if kind == "object" else None
+    node = NodeSpec(entry, path, "agent", AgentBody(entry, "{{ input.message }}", None, conversation))
     return entry, BlockSpec((), {entry: node}, False, MISSING, ("output",))
 
 

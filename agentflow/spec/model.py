@@ -16,7 +16,7 @@ from agentflow import ir
 from agentflow.diagnostics import Path
 from agentflow.source import Source
 from agentflow.tools.signature import Signature
-from agentflow.types import Json, Type
+from agentflow.types import Json, Object, Type
 
 
 class Missing(enum.Enum):
@@ -139,9 +139,17 @@ class ScheduleSpec:
 
 
 @dataclass(frozen=True)
+class SessionSpec:
+    """`session:` of an object, counted in messages."""
+
+    keep: int = 50
+    summarize_after: int | None = None
+
+
+@dataclass(frozen=True)
 class GraphSpec:
     name: str
-    kind: Literal["workflow", "service"]
+    kind: Literal["workflow", "service", "object"]
     description: str | None
     source: Source
     root: FilePath  # of the project
@@ -156,6 +164,9 @@ class GraphSpec:
     limits: ir.Limits
     schedule: ScheduleSpec | None = None
     broken: frozenset[str] = field(default_factory=frozenset)  # names that exist but could not be read
+    state: Object | None = None  # of an object, as declared; None: it has none
+    session: SessionSpec | None = None  # of an object
+    on_busy: Literal["queue", "interrupt"] = "queue"
     tool_sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # the names of each set's tools
 
     def tools_of(self, agent: AgentSpec) -> Iterator[tuple[str, str]]:

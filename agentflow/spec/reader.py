@@ -41,6 +41,7 @@ class Reading:
     problems: list[Diagnostic] = field(default_factory=list)
     type_names: frozenset[str] = frozenset()  # all that the file defines
     types: Mapping[str, Type] = field(default_factory=dict)  # as far as they have been read
+    kind: str = "workflow"  # of the graph
 
     def error(
         self,

@@ -29,7 +29,8 @@ class PythonKind(ToolKind[PythonBody]):
 
     def read(self, reader: Reader) -> tuple[PythonBody, Signature | None] | None:
         reference = reader.string("python", "a function: module:function")
-        found = signature(reference, reader.reading.root) if reference else None
+        in_object = reader.reading.kind == "object"
+        found = signature(reference, reader.reading.root, in_object) if reference else None
         if isinstance(found, Problem):
             reader.error(found.code, found.message, reader.at("python"), part=found.part, help=found.help)
             found = None
@@ -45,4 +46,6 @@ class PythonKind(ToolKind[PythonBody]):
     def lower(self, tool: ToolSpec) -> ir.Does:
         body, signature = self.body(tool), tool.signature
         assert signature is not None, tool.name
-        return ir.Python(body.module, body.function, signature.keeps_own_journal, signature.takes_key)
+        return ir.Python(
+            body.module, body.function, signature.keeps_own_journal, signature.takes_key, signature.takes_state
+        )

@@ -21,6 +21,7 @@ from agentflow.types import ANY, NULL, Nullable, Type
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 KEY = "idempotency_key"
+STATE = "state"  # of an object; elsewhere a parameter like any other
 _REFERENCE = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)\Z", re.ASCII)
 _SECTION = re.compile(r"^(args|arguments|parameters|returns|return|raises|yields|examples?|notes?):?\s*$", re.I)
 _PARAMETER = re.compile(r"^\s*\*{0,2}(\w+)\s*(?:\([^)]*\))?\s*:\s*(.*)$")
@@ -37,7 +38,7 @@ class Problem:
     help: str | None = None
 
 
-def signature(reference: str, root: Path) -> Signature | Problem:
+def signature(reference: str, root: Path, in_object: bool = False) -> Signature | Problem:
     """The signature behind `module:function`, or what is wrong with it."""
     match = _REFERENCE.match(reference)
     whole = (0, len(reference))
@@ -58,7 +59,7 @@ def signature(reference: str, root: Path) -> Signature | Problem:
             return Problem(
                 "unknown-module", f"there is no module {quoted(name)}", module_part, _module_help(name, root)
             )
-        return _in_module(module, function, root, function_part)
+        return _in_module(module, function, root, function_part, in_object)
     except Unreadable as problem:
         return Problem("unreadable-module", f"the module {quoted(name)} cannot be read: {problem}", module_part)
 
@@ -73,13 +74,15 @@ def _module_help(name: str, root: Path) -> str | None:
     return choices_help(last, siblings)
 
 
-def _in_module(module: Module, name: str, root: Path, part: tuple[int, int], hops: int = 0) -> Signature | Problem:
+def _in_module(
+    module: Module, name: str, root: Path, part: tuple[int, int], in_object: bool, hops: int = 0
+) -> Signature | Problem:
     found = module.names.get(name)
     if isinstance(found, Function):
-        return _function(found, module, root, part)
+        return _function(found, module, root, part, in_object)
     if isinstance(found, Imported) and found.name and hops < 5:
         origin = load(found.module, root)
-        return _in_module(origin, found.name, root, part, hops + 1) if origin else _opaque()
+        return _in_module(origin, found.name, root, part, in_object, hops + 1) if origin else _opaque()
     if isinstance(found, ast.ClassDef):
         return Problem("unknown-function", f"{quoted(name)} is a class, and a tool is a function", part)
     if found is not None or module.stars:
@@ -94,7 +97,9 @@ def _opaque() -> Signature:
     return Signature((), ANY, None, False, False, False, parameters_schema((), True), True)
 
 
-def _function(node: Function, module: Module, root: Path, part: tuple[int, int]) -> Signature | Problem:
+def _function(
+    node: Function, module: Module, root: Path, part: tuple[int, int], in_object: bool
+) -> Signature | Problem:
     reader = Annotations(module, root, given=False)
     if node.args.posonlyargs:
         first = node.args.posonlyargs[0].arg
@@ -106,10 +111,11 @@ def _function(node: Function, module: Module, root: Path, part: tuple[int, int])
     defaults += [*node.args.defaults, *node.args.kw_defaults]
     parameters: list[Parameter] = []
     contexts = 0
+    ours = {KEY, STATE} if in_object else {KEY}
     for argument, default in zip(arguments, defaults, strict=True):
         if reader.is_context(argument.annotation):
             contexts += 1
-        elif argument.arg != KEY:
+        elif argument.arg not in ours:
             extras = annotated_extras(argument.annotation)
             words = next((text for extra in extras if (text := described_by(extra))), None)
             words = words or described.get(argument.arg)
@@ -125,6 +131,7 @@ def _function(node: Function, module: Module, root: Path, part: tuple[int, int])
         keeps_own_journal=contexts == 1,
         schema=parameters_schema(parameters, node.args.kwarg is not None),
         open=node.args.kwarg is not None,
+        takes_state=in_object and any(argument.arg == STATE for argument in arguments),
         line=node.lineno,
     )
 

@@ -27,6 +27,7 @@ class Signature:
     keeps_own_journal: bool  # a `restate.Context`
     schema: Json  # JSON Schema of the arguments
     open: bool = False  # `**kwargs`: further names are allowed
+    takes_state: bool = False  # `state`, in an object
     line: int = 0  # of its definition, in its own file
 
     def parameter(self, name: str) -> Parameter | None:

@@ -25,6 +25,7 @@ from agentflow.ir import (
     McpTool,
     Node,
     Program,
+    Put,
     Python,
     Question,
     Receive,
@@ -154,6 +155,8 @@ def _operation(node: Node, names: Names) -> Iterator[Fact]:
         case Emit():
             yield Fact("does", "", f"tells {visible(node.op.topic)}")
             yield Fact("says", "data", _value(node.op.data), in_title=True)
+        case Put(values=values):
+            yield Fact("says", "", without_braces(arguments(values.data)))
         case Fail():
             yield Fact("says", str(node.op.code), one_line(without_braces(node.op.message.template)))
         case _:

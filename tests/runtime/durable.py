@@ -60,7 +60,7 @@ class Run:
 
     @property
     def invocation(self) -> Any:
-        return SimpleNamespace(graph=SimpleNamespace(agents={agent.name: agent for agent in self.agents}))
+        return SimpleNamespace(graph=SimpleNamespace(agents={agent.name: agent for agent in self.agents}), now=0.0)
 
     async def turn(self, agent: Agent, prompt: str = "hello", returns: Any = None) -> Json:
         """The turn's answer, over as many attempts as it takes."""

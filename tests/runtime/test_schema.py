@@ -82,7 +82,7 @@ FULL: dict[str, Any] = {
 
 
 def test_the_signature_is_the_schema() -> None:
-    signature = signature_of(everything)
+    signature = signature_of(everything, with_state=True)
     schema: Any = signature.json_schema
     assert signature.context == "ctx" and signature.keeps_own_journal
     assert signature.takes_key and signature.takes_state
@@ -98,13 +98,13 @@ def test_the_signature_is_the_schema() -> None:
 
 
 def test_arguments_become_objects() -> None:
-    arguments = signature_of(everything).bind(FULL)
+    arguments = signature_of(everything, with_state=True).bind(FULL)
     assert arguments["risk"] is Risk.LOW
     assert arguments["address"] == Address("a", 1)
     assert arguments["customer"].address == Address("b", 2)
     assert arguments["parts"] == [{"name": "p", "size": 2}]
     assert "kind" not in arguments, "the function's own default counts"
-    assert signature_of(everything).check(FULL) == FULL
+    assert signature_of(everything, with_state=True).check(FULL) == FULL
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_arguments_become_objects() -> None:
 )
 def test_wrong_arguments_say_where_and_what(change: dict[str, Any], problem: str) -> None:
     with pytest.raises(Mismatch) as raised:
-        signature_of(everything).check({**FULL, **change})
+        signature_of(everything, with_state=True).check({**FULL, **change})
     assert problem in str(raised.value)
 
 

@@ -138,7 +138,7 @@ class Warming:
     path = "warming"
     scope: Mapping[str, Any] = MappingProxyType({"input": {}, "run": {}})
     replies = None
-    invocation = SimpleNamespace(graph=SimpleNamespace(agents={}))
+    invocation = SimpleNamespace(graph=SimpleNamespace(agents={}), now=0.0)
 
     async def model_call(self, *asked: object) -> dict[str, Any]:
         return {"content": {"role": "model", "parts": [{"text": "warm"}]}}

@@ -121,3 +121,22 @@ async def nap(ctx: restate.Context, name: str, ms: int, fail: str = "") -> str:
 def numbers(count: int) -> list[int]:
     """The first whole numbers."""
     return list(range(count))
+
+
+async def jot(name: str, state: dict[str, Any], idempotency_key: str) -> int:
+    """Keeps a name in the state of the object; how many there are."""
+    state["names"].append(name)
+    await _act("jot", idempotency_key, name)
+    return len(state["names"])
+
+
+async def spoil(state: dict[str, Any]) -> None:
+    """Leaves a state that does not fit."""
+    state["names"] = "none"
+
+
+async def jot_journaled(ctx: restate.Context, name: str, state: dict[str, Any]) -> int:
+    """Keeps a name, with a journal of its own."""
+    await ctx.run_typed("a step", lambda: 1)
+    state["names"].append(name)
+    return len(state["names"])
