@@ -13,6 +13,25 @@ _ESCAPE_LENGTHS = {"x": 4, "u": 6, "U": 10}
 _SPACE = " \t\n\r"
 
 
+class Truth(str):
+    """`true` or `false` as a key: neither that text, nor the number that a boolean is equal to in Python."""
+
+    __slots__ = ()
+
+    @property
+    def value(self) -> bool:
+        return str.__eq__(self, "true")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Truth) and str.__eq__(self, other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash((Truth, str(self)))
+
+
 class NumberTooLarge(ValueError):
     """A number that neither JSON's readers nor Python's floats can hold."""
 

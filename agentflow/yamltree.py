@@ -22,7 +22,7 @@ from yaml.events import (
     SequenceStartEvent,
 )
 
-from agentflow.scalars import NumberTooLarge, plain
+from agentflow.scalars import NumberTooLarge, Truth, plain
 from agentflow.types import Json
 
 MAX_DEPTH = 32
@@ -42,7 +42,7 @@ class Marks:
 
     start: Event
     end: Event | None = None
-    keys: dict[Any, tuple[Event, Mark]] = field(default_factory=dict)  # Any: str, in `cases` also int and bool
+    keys: dict[Any, tuple[Event, Mark]] = field(default_factory=dict)  # Any: str, in `cases` also int and Truth
     items: list[Mark] = field(default_factory=list)
     size: int = 1
     height: int = 1
@@ -232,6 +232,8 @@ class _Builder:
             message = f"a key must be text, and {shown or 'this'} is not"
             self.report("non-string-key", message, event, event, help=_key_help(shown))
             return _SKIP
+        if isinstance(key, bool):
+            key = Truth("true" if key else "false")
         if key == "<<" and isinstance(event, ScalarEvent) and not event.style:
             self.report("merge-key", "merge keys (<<) are not part of the language", event, event)
             return _SKIP

@@ -267,10 +267,13 @@ def _loop(module: Module, writer: Writer, one: ir.Node, op: ir.Loop) -> None:
 
 
 def _choice(module: Module, writer: Writer, op: ir.Choice) -> None:
-    writer.line(f"match run.expression({literal(op.subject.text)}):")
+    # To Python, true is equal to 1 and false to 0.
+    truths = {at: f" if subject is not {bool(case.value)}" for at, case in enumerate(op.cases) if _is_bit(case.value)}
+    subject = f"run.expression({literal(op.subject.text)})"
+    writer.line(f"match subject := {subject}:" if truths else f"match {subject}:")
     writer.indent()
-    for case in op.cases:
-        writer.line(f"case {literal(case.value)}:")
+    for at, case in enumerate(op.cases):
+        writer.line(f"case {literal(case.value)}{truths.get(at, '')}:")
         writer.indent().line(f"return await run.branch({module.node_names[case.node.path]})")
         writer.dedent()
     if op.default is not None:
@@ -280,6 +283,10 @@ def _choice(module: Module, writer: Writer, op: ir.Choice) -> None:
         writer.line("case other:")
         writer.indent().line("return run.no_case(other)")
     writer.dedent().dedent()
+
+
+def _is_bit(value: str | int | bool) -> bool:
+    return value in (0, 1) and not isinstance(value, bool)
 
 
 def block(module: Module, writer: Writer, body: ir.Block) -> None:

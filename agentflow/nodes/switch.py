@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from agentflow import ir
 from agentflow.nodes.kind import Child, Context, Guard, Kind, Lowering, Nodes, Template, expression_text, union
+from agentflow.scalars import Truth
 from agentflow.spec.model import Body, GraphSpec, NodeSpec
 from agentflow.spec.reader import Reader
 from agentflow.types import Json, Type
@@ -49,7 +50,8 @@ class SwitchKind(Kind[SwitchBody]):
             reader.error("empty-block", f"{reader.what} has no cases", reader.at("cases"), key=True)
         names = _names(list(entries))
         cases = tuple(
-            CaseSpec(key, nodes.node((*reader.path, "cases", key), names[key], data)) for key, data in entries.items()
+            CaseSpec(_value(key), nodes.node((*reader.path, "cases", key), names[key], data))
+            for key, data in entries.items()
         )
         default = None
         if reader.has("default"):
@@ -75,13 +77,18 @@ class SwitchKind(Kind[SwitchBody]):
         )
 
 
+def _value(key: Json) -> Key:
+    assert isinstance(key, str | int)
+    return key.value if isinstance(key, Truth) else key
+
+
 def _names(keys: list[Json]) -> dict[Key, str]:
     """A name for each case, for addresses: its value as text, apart from `default` and from each other."""
     found: dict[Key, str] = {}
     taken = {"default", "on_error"}
     for key in keys:
         assert isinstance(key, str | int)
-        name = str(key).lower() if isinstance(key, bool) else str(key)
+        name = str(key)
         while name in taken:
             name += "_"
         taken.add(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -10,6 +11,17 @@ from harness import Service, graph, until
 from agentflow.client import Refused
 
 GRAPHS = [
+    graph(
+        "nodes_any_case",
+        """
+input: {given: any}
+nodes:
+  which:
+    switch: input.given
+    cases: {1: {value: one}, true: {value: truth}, "true": {value: word}, "1": {value: digit}, 0: {value: none}}
+    default: {value: other}
+""",
+    ),
     graph(
         "node_error",
         """
@@ -212,3 +224,17 @@ def test_a_timeout_of_a_group_is_caught_and_what_it_did_undone(service: Service)
     service.control(look={"delay": 3})
     assert service.run("node_timeout", "group", {"which": "group"})["group"] == "timeout 504"
     assert service.names("undo_act") == ["one"]
+
+
+def test_true_is_neither_one_nor_a_word_to_a_switch(service: Service) -> None:
+    expected = {
+        "1": "one",
+        "true": "truth",
+        '"true"': "word",
+        '"1"': "digit",
+        "0": "none",
+        "false": "other",
+        "2": "other",
+    }
+    for number, (given, which) in enumerate(expected.items()):
+        assert service.run("nodes_any_case", f"c{number}", {"given": json.loads(given)}) == which
