@@ -18,7 +18,7 @@ from pathlib import Path
 
 from agentflow.admin import Admin
 from agentflow.client import DEFAULT_INGRESS, Ingress, Refused, Unreachable
-from agentflow.serve import clocks, ports
+from agentflow.serve import clocks, logs, ports
 from agentflow.serve.child import Child
 from agentflow.serve.engine import Engine
 from agentflow.serve.errors import ServeError
@@ -75,8 +75,8 @@ class Supervisor:
         environment = {"AGENTFLOW_ADMIN": self._admin.url, "AGENTFLOW_REVISIONS": str(self._store.folder)}
         if self._engine is not None:
             environment["AGENTFLOW_INGRESS"] = self._engine.ingress
-        service_log = settings.data_dir / "service.log"
-        self._worker = Worker(self._socket, service_log, {**environment, **settings.environment})
+        self._service_log = settings.data_dir / "service.log"
+        self._worker = Worker(self._socket, self._service_log, {**environment, **settings.environment})
         self._children: dict[str, Child] = {}
         self._published = False  # from then on a graph that cannot be loaded has runs that wait for it
 
@@ -110,6 +110,7 @@ class Supervisor:
         say(f"events {_url(self._settings.host, self._socket)}/events/GRAPH/KEY")
         print(f"ready {await asyncio.to_thread(self._ingress)}", flush=True)
         async with asyncio.TaskGroup() as group:
+            group.create_task(logs.keep_small([self._engine_log, self._service_log]))
             for name in self._children:
                 group.create_task(self._keep(name))
 
