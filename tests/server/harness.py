@@ -172,6 +172,7 @@ class Service:
         self.ledger_file = self.folder / "ledger.jsonl"
         self.steps_file = self.folder / "steps.jsonl"
         self.control_file = self.folder / "control.json"
+        self.held_file = self.folder / "held"  # while it is there, a service that was to stand still does
         self.log = self.folder / "service.log"
         self.pid: int | None = None
         self.special = False  # started with an environment that is not the module's
@@ -268,7 +269,7 @@ class Service:
     def forget(self) -> None:
         """Empties the files of effects and steps, and lets the tools do as they like."""
         self.control()
-        for file in (self.effects_file, self.steps_file, self.ledger_file):
+        for file in (self.effects_file, self.steps_file, self.ledger_file, self.held_file):
             file.unlink(missing_ok=True)
 
     def effects(self, *tools: str, event: str = "done") -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ durable steps it carries out, so that a step done twice is seen. Hooks, by envir
 
 AGENTFLOW_TEST_JITTER     seconds, at most, by which a model's offline answer is late (and each tool, see `desk`)
 AGENTFLOW_TEST_DIE_AT     the service exits at this entry: each write to the journal counts, and each result of a step
+AGENTFLOW_TEST_HOLD_AT    at this entry it stands still for as long as there is a file `held` beside the effects
 """
 
 from __future__ import annotations
@@ -86,8 +87,15 @@ def answer_late(jitter: float) -> None:
     replies.Replies.answer = late  # type: ignore[method-assign]
 
 
-def die_at(entry: int) -> None:
-    """Exits before the `entry`-th write to any journal, counted from 1, gets there."""
+def stand_still(held: Path) -> None:
+    """The whole process, until somebody takes the file away."""
+    held.touch()
+    while held.exists():
+        time.sleep(0.01)
+
+
+def at_entry(entry: int, happen: Callable[[], object]) -> None:
+    """Something happens before the `entry`-th write to any journal, counted from 1, gets there."""
     counted = 0
     vm: Any = restate.vm.VMWrapper
 
@@ -99,7 +107,7 @@ def die_at(entry: int) -> None:
             if name.startswith("propose_") or not self.is_replaying():
                 counted += 1
                 if counted == entry:
-                    os._exit(9)
+                    happen()
             return original(self, *args, **more)
 
         setattr(vm, name, wrapper)
@@ -123,7 +131,9 @@ def child(order: dict[str, Any]) -> None:
     if jitter := float(os.environ.get("AGENTFLOW_TEST_JITTER", "0")):
         answer_late(jitter)
     if entry := int(os.environ.get("AGENTFLOW_TEST_DIE_AT", "0")):
-        die_at(entry)
+        at_entry(entry, lambda: os._exit(9))
+    if entry := int(os.environ.get("AGENTFLOW_TEST_HOLD_AT", "0")):
+        at_entry(entry, lambda: stand_still(Path(order["log"]).with_name("held")))
     services = [service for module in order["modules"] for service in load(Path(module))]
     config = Config()
     config.bind = [f"127.0.0.1:{order['port']}"]
