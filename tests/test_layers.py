@@ -21,6 +21,7 @@ SHARED = {
     "agentflow.filters",
     "agentflow.jinja",
     "agentflow.journal",
+    "agentflow.otel",
     "agentflow.providers",
     "agentflow.quick",
     "agentflow.rfc3339",

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agentflow import otel
 from agentflow.cli import colors
 from agentflow.cli.connection import complain
 from agentflow.project import find_graph, project_root
@@ -99,6 +100,8 @@ def _serve(args: argparse.Namespace) -> int:
         supervise.say(line)
     if not os.environ.get("AGENTFLOW_APPROVAL_KEY"):
         supervise.say("AGENTFLOW_APPROVAL_KEY is not set: whoever reaches the server may approve")
+    for line in otel.told():
+        supervise.say(line)
     supervise.serve(settings, lock, revisions)
     return 0
 

@@ -9,7 +9,7 @@ import functools
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from importlib.metadata import entry_points, version
+from importlib.metadata import version
 from typing import Any
 
 from opentelemetry import context as contexts
@@ -21,7 +21,7 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import Decision
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from agentflow.runtime import environment
+from agentflow import otel
 from agentflow.runtime.secrets import mask
 from agentflow.runtime.tracing import Span
 
@@ -39,10 +39,10 @@ class Telemetry:
     """Makes the SDK's spans of ours. `send` does not raise, and waits no longer than PATIENCE."""
 
     def __init__(self, exporters: Sequence[SpanExporter]) -> None:
-        self.content = environment.content()
+        self.content = otel.content()
         self._ids = _Ids()
         self._sent: dict[str, None] = {}
-        name = {} if environment.named() else {SERVICE_NAME: "agentflow"}
+        name = {} if otel.named() else {SERVICE_NAME: "agentflow"}
         self.provider = TracerProvider(resource=Resource.create(name), id_generator=self._ids)
         self._outbox = Outbox(exporters)
         self.provider.add_span_processor(self._outbox)
@@ -230,11 +230,10 @@ class Outbox(SpanProcessor):
 def telemetry() -> Telemetry | None:
     """This process's, made when it is first asked for; None where no exporter can be loaded, which is said once."""
     exporters = []
-    for name in environment.exporters():
-        found = next(iter(entry_points(group="opentelemetry_traces_exporter", name=name)), None)
+    for name in otel.exporters():
+        found = otel.exporter(name)
         if found is None:
-            more = "pip install 'agentflow[otel]'" if name == "otlp_proto_http" else "install a package that has it"
-            log.error("traces are asked for, but there is no exporter %s: %s", name, more)
+            log.error("%s", otel.lacking(name))
             continue
         try:
             exporters.append(found.load()())

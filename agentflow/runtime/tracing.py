@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from restate.server_context import restate_context_is_replaying
 
+from agentflow import otel
+from agentflow.providers import CLAUDE, GEMINI, provider_of
 from agentflow.runtime import clock, rehearsal
 from agentflow.runtime.secrets import mask, mask_json
 from agentflow.types import Json
@@ -55,9 +57,7 @@ class Span:
 
 def configured() -> Telemetry | None:
     """Where spans go to, or None where the operator has not asked for any."""
-    from agentflow.runtime import environment
-
-    if not environment.wanted():
+    if not otel.wanted():
         return None
     from agentflow.runtime.telemetry import telemetry
 
@@ -332,6 +332,7 @@ def cut_off(began: float, at: float) -> _Outcome:
     return {"failed": {"kind": "cancelled", "code": 499, "message": "cut off"}, "began": began, "at": at, "tries": 1}
 
 
+_PROVIDERS = {"azure": "azure.ai.openai", "bedrock": "aws.bedrock", "mistral": "mistral_ai", "xai": "x_ai"}
 _ASKED = {
     "temperature": "temperature",
     "top_p": "top_p",
@@ -352,11 +353,14 @@ def _node(path: str) -> str:
 
 
 def _provider(model: Model) -> str:
-    if model.model.startswith("gemini-"):
+    """By the conventions' names, where they have one."""
+    found = provider_of(model.model, model.base_url)
+    if found is GEMINI:
         return "gcp.gemini"
-    if model.model.startswith("claude-"):
+    if found is CLAUDE:
         return "anthropic"
-    return model.model.split("/")[0] if "/" in model.model else "_OTHER"
+    named = model.model.split("/")[0] if "/" in model.model else "openai"
+    return _PROVIDERS.get(named, named)
 
 
 def _stops(given: Json) -> dict[str, Value]:

@@ -22,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from agentflow import otel
 from agentflow.serve.sse import PREFIX, Streams, is_local
 
 Application = Callable[..., Awaitable[None]]
@@ -50,6 +51,10 @@ def main() -> None:
             traceback.print_exc()
             failed[revision["hash"]] = describe(error, Path(revision["root"]))
     conduct = _rehearse(order["cases"]) if order.get("cases") else None
+    if otel.wanted():
+        from agentflow.runtime import tracing
+
+        tracing.configured()  # slow to import: now, not in somebody's first run
     with os.fdopen(report, "w") as out:
         out.write(json.dumps({"loaded": sorted(applications), "failed": failed}) + "\n")
     with socket.socket(fileno=os.dup(listening)) as listener:
