@@ -81,7 +81,8 @@ class Call(Operation):
         in_query = self._in_query(rest)
         content = self._content({name: v for name, v in rest.items() if name not in in_query}, scope, headers)
         query = tuple(self._query(in_query))
-        return requests.Request(self.method, f"{resolved(self.base, 'its address')}{path}", headers, query, content)
+        base = resolved(self.base, "its address").rstrip("/")
+        return requests.Request(self.method, f"{base}{path}", headers, query, content)
 
     def _headers(self, args: Mapping[str, Json], scope: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
         for name in self.header:

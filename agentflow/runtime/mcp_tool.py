@@ -130,6 +130,8 @@ class McpTool(Listed):
         return self.server
 
     def pinned(self, listed: Json) -> Operation:
+        if listed is None:
+            return self
         about = listed.get(self.tool) if isinstance(listed, dict) else None
         if not isinstance(about, dict) or not isinstance(schema := about.get("schema"), dict):
             raise NodeError("tool", f"the MCP server told nothing of the tool {self.tool}", code=404)

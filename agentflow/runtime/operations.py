@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from agentflow.types import Json
@@ -56,4 +57,23 @@ class Listed(Operation):
 
     @abstractmethod
     def pinned(self, listed: Json) -> Operation:
-        """The operation as it was when the server was asked."""
+        """The operation as it was when the server was asked; None: nobody was."""
+
+
+class _Nothing:
+    description = ""
+    json_schema: dict[str, Json] = {}
+
+    def check(self, args: Mapping[str, Json]) -> dict[str, Json]:
+        return dict(args)
+
+
+@dataclass(frozen=True)
+class Asking(Operation):
+    """Asks a server what its tools take."""
+
+    of: Listing
+    parameters = _Nothing()
+
+    async def call(self, args: Mapping[str, Json], key: str) -> Json:
+        return await self.of.listed()

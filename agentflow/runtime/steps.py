@@ -30,7 +30,7 @@ from agentflow.runtime import clock, rehearsal
 from agentflow.runtime.errors import ModelUnavailable, NodeError, ToolUnavailable
 from agentflow.runtime.graph import MODEL_RETRY, Retry, Tool, milliseconds
 from agentflow.runtime.kept import Kept
-from agentflow.runtime.operations import Operation
+from agentflow.runtime.operations import Asking, Operation
 from agentflow.runtime.schema import Mismatch, bind
 from agentflow.runtime.secrets import mask
 from agentflow.types import Json
@@ -152,7 +152,7 @@ def _in_thread(function: Callable[..., Any], arguments: Mapping[str, Any]) -> An
 async def call(tool: Tool, args: Mapping[str, Json], key: str, state: dict[str, Json] | None = None) -> Json:
     """Calls what the tool does once; a function that is not async in a thread. It may change `state`."""
     try:
-        if (case := rehearsal.current()) is not None:
+        if not isinstance(tool.does, Asking) and (case := rehearsal.current()) is not None:
             result = await _rehearsed(case, tool, args, key, state)
         else:
             result = await _do(tool, args, key, state)

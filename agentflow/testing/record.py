@@ -25,6 +25,7 @@ from agentflow.source import read
 from agentflow.testing.cases import static
 from agentflow.testing.expect import duration
 from agentflow.testing.outcome import of_answer
+from agentflow.toolnames import offered
 from agentflow.types import Json
 
 TRANSFER = "transfer_to_agent"
@@ -112,8 +113,8 @@ class Recording:
         node = nodes.get(static(name))
         if node is not None and isinstance(node.op, ir.Step):
             tool = node.op.tool
-        elif (match := _TOOL.fullmatch(name)) and match["tool"] in {tool.name for tool in program.tools}:
-            tool = match["tool"]
+        elif (match := _TOOL.fullmatch(name)) and match["tool"] in (names := _offered(program)):
+            tool = names[match["tool"]]
         else:
             return  # a step of the runtime's own
         self._gave(tool, name, outcome)
@@ -124,7 +125,8 @@ class Recording:
         undo = node.undo if node is not None else None
         if undo is None:
             match = _TOOL.fullmatch(name)
-            called = match["tool"] if match else node.op.tool if node and isinstance(node.op, ir.Step) else ""
+            called = node.op.tool if node and isinstance(node.op, ir.Step) else ""
+            called = _offered(program).get(match["tool"], "") if match else called
             undo = tools[called].undo if called in tools else None
         if undo is not None:
             self._gave(undo.tool, f"{name}:undo", outcome)
@@ -345,3 +347,8 @@ def _free(name: str, cases: Mapping[str, Json]) -> str:
     while (found := name if number == 1 else f"{name}_{number}") in cases:
         number += 1
     return found
+
+
+def _offered(program: ir.Program) -> dict[str, str]:
+    """The tools, by the names by which models call them."""
+    return {offered(tool.name): tool.name for tool in program.tools}

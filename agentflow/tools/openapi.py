@@ -46,8 +46,12 @@ class OpenApiKind(ToolSetKind[OpenApiBody]):
         return list(_members(reader, specification, names, api, given))
 
     def templates(self, tool: ToolSpec, graph: GraphSpec) -> Iterator[Template]:
-        body = self.body(tool)
-        yield from outside.header_templates((*tool.path, "headers"), body.api.headers, tool.signature)
+        """Those of the whole set, once; whose arguments are any, where it has several tools."""
+        headers = self.body(tool).api.headers
+        members = graph.tool_sets[self.body(tool).api.name]
+        if tool.name == members[0]:
+            signature = tool.signature if len(members) == 1 else outside.open_signature()
+            yield from outside.header_templates((*tool.path, "headers"), headers, signature)
 
     def lower(self, tool: ToolSpec) -> ir.Does:
         body, signature = self.body(tool), tool.signature

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
 from agentflow import ir
@@ -16,7 +16,7 @@ from agentflow.spec.reader import Reader
 from agentflow.spec.types import read_object, read_type_at
 from agentflow.tools.schema import parameters_schema
 from agentflow.tools.signature import Parameter, Signature
-from agentflow.types import ANY, STRING, Field, Json, Named, Nullable, Object, Type
+from agentflow.types import ANY, STRING, Json, Named, Nullable, Object, Type
 
 TIMEOUT = 60_000
 """ms for one try of what waits for somebody else, where the author says nothing."""
@@ -249,23 +249,15 @@ def hosts_for(reader: Reader, host: str, port: int | None = None) -> tuple[str, 
     """The entry of the project's `hosts` that allows a host, if there is one."""
     allowed = allowed_hosts(reader.reading.root)
     wanted = (host.lower(), f"{host.lower()}:{port}")
-    return tuple(entry for entry in allowed if entry.lower() in wanted)[:1]
+    return tuple(entry.lower() for entry in allowed if entry.lower() in wanted)[:1]
 
 
 def hosts_of(reader: Reader, address: str | ir.Secret | None) -> tuple[str, ...]:
     """The allowed hosts that matter to an address; all of them where it is not known yet."""
     if isinstance(address, ir.Secret):
-        return allowed_hosts(reader.reading.root)
+        return tuple(entry.lower() for entry in allowed_hosts(reader.reading.root))
     if address is None:
         return ()
     parts = urlsplit(re.sub(r"[{}]", "", address))
     host = parts.hostname or ""
     return hosts_for(reader, f"[{host}]" if ":" in host else host, parts.port)
-
-
-def unknown(given: Mapping[str, object], known: Sequence[str]) -> list[str]:
-    return [name for name in given if name not in known]
-
-
-def field_of(name: str, fields: Object) -> Field | None:
-    return fields.field(name)

@@ -167,6 +167,19 @@ def test_an_operation_sends_each_argument_to_its_place(server: Outside) -> None:
     assert asked.json == {"name": "Ada"}
 
 
+def test_an_address_may_be_a_secret(server: Outside, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOP_URL", f"{server.url}/v2/")
+    api = af.Api(af.Env("SHOP_URL"), hosts=server.hosts)
+    call(api.operation("GET /orders"))
+    assert server.asked[0].target == "/v2/orders"
+    server.says(Answer(404))
+    with pytest.raises(NodeError) as caught:
+        call(api.operation("GET /orders"))
+    assert caught.value.code == 404
+    assert "answered 404" in mask(caught.value.message)
+    assert server.url not in mask(caught.value.message)
+
+
 # ---------------------------------------------------------------- what an answer means
 
 

@@ -249,3 +249,47 @@ def test_time_is_exact_whatever_races(project: Path) -> None:
     (project / "graphs" / "race.test.yaml").write_text(IN_TIME)
     done = run(project, "race")
     assert done.returncode == 0, done.stdout
+
+
+SETS = """agentflow: 1
+graph: help
+input: {id: string}
+models: {default: gemini-2.5-flash}
+tools:
+  crm: {openapi: crm.json, operations: [getCustomer], headers: {Authorization: {env: NOT_SET_HERE}}, effect: read}
+  files: {mcp: {command: [nonexistent-server]}, allow: [read_file, write_file]}
+agents:
+  clerk: {instruction: You help., tools: [crm, files]}
+nodes:
+  customer: {tool: crm.getCustomer, with: {id: "{{ input.id }}"}}
+  answer: {agent: clerk, prompt: "Who is {{ customer.name }}?"}
+output: "{{ answer }}"
+"""
+CRM = """{"openapi": "3.0.0", "servers": [{"url": "https://crm.example.com"}], "paths": {"/customers/{id}": {"get": {
+  "operationId": "getCustomer",
+  "parameters": [{"name": "id", "in": "path", "required": true, "schema": {"type": "string"}}],
+  "responses": {"200": {"content": {"application/json": {"schema": {
+    "type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}}}}}}
+}}}}
+"""
+SETS_CASES = """cases:
+  nobody_is_asked:
+    input: {id: "7"}
+    replies:
+      clerk:
+        - calls: [{tool: files.read_file, with: {path: /a}}, {tool: crm.getCustomer, with: {id: "8"}}]
+        - say: somebody
+    tools:
+      crm.getCustomer: {return: {name: Ada}}
+      files.read_file: {return: a text}
+    expect: {state: succeeded, output: somebody, calls: {crm.getCustomer: 2, files.read_file: 1}}
+"""
+
+
+def test_tools_of_sets_are_stubbed_one_by_one_and_no_server_is_asked(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").touch()
+    for name, text in {"help.yaml": SETS, "crm.json": CRM, "help.test.yaml": SETS_CASES}.items():
+        (tmp_path / name).write_text(text)
+    done = run(tmp_path, "help.yaml")
+    assert done.returncode == 0, done.stdout
+    assert "passed  help: nobody_is_asked" in done.stdout
