@@ -508,6 +508,7 @@ class Program:
     state: Object | None = None  # of an object: what it keeps beside the conversation
     session: Session | None = None  # of an object in which an agent speaks
     on_busy: Literal["queue", "interrupt"] = "queue"
+    exact: tuple[str, ...] = ()  # limits that the author set, and that hold exactly also side by side
 
     @property
     def blocks(self) -> tuple[Block, ...]:

@@ -23,6 +23,7 @@ from agentflow.spec.model import MISSING, AgentSpec, BlockSpec, GraphSpec, NodeS
 from agentflow.tools.registry import KINDS as TOOL_KINDS
 from agentflow.types import ANY, Json
 
+EXACT = ("model_calls", "tool_calls", "tokens", "cost")
 DEFAULTS = ir.Limits(model_calls=200, tool_calls=500, handoffs=20, fan_out=1000)
 
 
@@ -52,6 +53,7 @@ def lower(graph: GraphSpec) -> ir.Program:
         state=graph.state,
         session=_session(graph, typed),
         on_busy=graph.on_busy,
+        exact=tuple(name for name in EXACT if getattr(graph.limits, name) is not None),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agentflow import __version__, ir
-from agentflow.codegen.invocations import asks_people, events, everything, own
+from agentflow.codegen.invocations import asks_people, events, everything, has_budget, own
 from agentflow.tools.schema import definitions, schema_of
 from agentflow.types import Json, Type
 
@@ -32,6 +32,8 @@ def services(program: ir.Program, revision: str) -> Sequence[str]:
     names = [program.name]
     if own(program) or program.after is not None:
         names.append(f"{program.name}.nodes_{revision}")
+    if has_budget(program):
+        names.append(f"{program.name}.budget_{revision}")
     if asks_people(program):
         names.append(f"{program.name}.approvals")
     if program.schedule is not None:

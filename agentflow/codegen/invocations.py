@@ -61,6 +61,11 @@ def own(program: ir.Program) -> list[ir.Node]:
     ]
 
 
+def has_budget(program: ir.Program) -> bool:
+    """Whether a limit that the author set must hold over nodes that each count by themselves."""
+    return bool(program.exact) and bool(own(program))
+
+
 def _beside(block: ir.Block) -> Iterator[ir.Node]:
     """The nodes that run while others do."""
     by_name = {node.name: node for node in block.nodes}

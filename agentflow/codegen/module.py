@@ -9,7 +9,7 @@ from typing import assert_never
 from agentflow import __version__, ir, journal
 from agentflow.codegen import emit as ops
 from agentflow.codegen import operations
-from agentflow.codegen.invocations import asks_people, events, everything, own, walk
+from agentflow.codegen.invocations import asks_people, events, everything, has_budget, own, walk
 from agentflow.codegen.names import Names, constant_name, identifier
 from agentflow.codegen.types import Types
 from agentflow.codegen.writer import Call, Expression, ListOf, Writer, data, literal, plain
@@ -356,6 +356,8 @@ class Module:
                 (identifier(node.path.replace(".", "__")), self.node_names[node.path]) for node in self.own
             ]
             services.append(Call("af.own_invocations", ["GRAPH", *handlers]))
+        if has_budget(self.program):
+            services.append(Call("af.budget", ["GRAPH", *(literal(name) for name in self.program.exact)]))
         if asks_people(self.program):
             services.append("af.approvals(GRAPH)")
         if self.program.schedule is not None:

@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from agentflow.runtime.approvals import Escalation, Notify
+from agentflow.runtime.budgets import budget
 from agentflow.runtime.command_tool import command
 from agentflow.runtime.entry import own_invocations, service, workflow
 from agentflow.runtime.flights import Flight
@@ -64,6 +65,7 @@ __all__ = [
     "Undo",
     "Use",
     "approvals",
+    "budget",
     "command",
     "finally_",
     "http",

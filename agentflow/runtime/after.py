@@ -19,7 +19,7 @@ from agentflow.runtime.graph import After, Graph
 from agentflow.runtime.invocation import Invocation
 from agentflow.runtime.replies import replies_for
 from agentflow.runtime.report import Report
-from agentflow.runtime.spending import Spent
+from agentflow.runtime.spending import Meter, Spent
 from agentflow.types import Json
 
 PLACE = "finally"
@@ -68,6 +68,7 @@ async def follow(graph: Graph, after: After, ctx: restate.Context, body: bytes) 
     trace = tracing.trace(joined, given["run"]["id"])
     report = Report(outbox=streams.outbox(ctx, graph, given["run"]), trace=trace)
     invocation = Invocation(ctx, graph, given["run"], report, given["now"], spent=spent, replies=replies_for(graph))
+    invocation.meters[:] = [Meter("finally", graph.limits, spent, before={})]  # what ended the run must not end this
     invocation.joined = joined
     scope = {**given["scope"], "run": given["run"], "error": given["error"], OUTCOMES: given["outcomes"]}
     error: NodeError | None = None

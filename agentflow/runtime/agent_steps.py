@@ -61,7 +61,7 @@ class AgentSteps:
     ) -> dict[str, Any]:
         """One durable call of a model, tried as `retry` says. Counts against the limits in force."""
         invocation = self.invocation
-        invocation.count("model_calls", self.path)
+        await invocation.reserve("model_calls", self.path)
         stop, trace = invocation.stop(), invocation.report.trace
         path, began = f"{self.path}.{address}", invocation.now
 
@@ -89,7 +89,7 @@ class AgentSteps:
         answer: dict[str, Any] = outcome["value"]
         used = usage(answer)
         cost = model.price.of(used.input, used.output) if model.price is not None else 0
-        invocation.spent.add({"input_tokens": used.input, "output_tokens": used.output, "cost": cost})
+        await invocation.use({"input_tokens": used.input, "output_tokens": used.output, "cost": cost})
         return answer
 
     async def tool_batch(self, calls: Sequence[ToolCall]) -> list[ToolOutcome]:
@@ -100,8 +100,9 @@ class AgentSteps:
         invocation = self.invocation
         if len(calls) == 1 and keeps_own_journal(calls[0].tool):
             return [await self._journaling_call(calls[0])]
-        invocation.afford("tool_calls", self.path, len(calls))  # all of them, or none is started
-        flights = [self.run.inside(call.address, own_scope=False).start_tool(call.tool, call.args) for call in calls]
+        await invocation.reserve("tool_calls", self.path, len(calls))  # all of them, or none is started
+        places = [self.run.inside(call.address, own_scope=False) for call in calls]
+        flights = [at.start_tool(call.tool, call.args, counted=True) for at, call in zip(places, calls, strict=True)]
         pending: dict[Future, int] = {flight.future: at for at, flight in enumerate(flights)}
         outcomes: list[ToolOutcome | None] = [None] * len(flights)
         errors: list[NodeError] = []

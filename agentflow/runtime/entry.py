@@ -18,7 +18,7 @@ from restate.exceptions import TerminalError
 from restate.handler import HandlerIO, handler_from_callable
 from restate.serde import BytesSerde
 
-from agentflow.runtime import following, messages, rehearsal, saga, schema, steps, streams, tracing
+from agentflow.runtime import budgets, following, messages, rehearsal, saga, schema, steps, streams, tracing
 from agentflow.runtime.after import follow, run_after
 from agentflow.runtime.conversations import Conversation
 from agentflow.runtime.errors import Cancelled, NodeError, TimedOut
@@ -227,6 +227,7 @@ class Owner:
         self._put("spent", vars(invocation.spent))
         self._tell(invocation, "succeeded", invocation.now, self._ended(invocation, started, after))
         self.close()
+        budgets.forget(self.ctx, self.graph, str(invocation.run["id"]))
         await self._trace(invocation, started, "succeeded")
         return result
 
@@ -249,6 +250,7 @@ class Owner:
         self._put("spent", vars(invocation.spent))
         self._tell(invocation, state, invocation.now, {**about, **self._ended(invocation, started, after)})
         self.close()
+        budgets.forget(self.ctx, self.graph, str(invocation.run["id"]))
         await self._trace(invocation, started, state, error)
         message = f"{error.message}. {rolled_back}" if rolled_back else error.message
         return TerminalError(
@@ -352,7 +354,7 @@ async def branch(graph: Graph, node: Node, ctx: restate.Context, body: bytes) ->
     )
     if "limit" in given:  # the shortest alarm of who called, in milliseconds
         invocation.given = Limit(given["limit"], given["now"])
-    invocation.joined = joined
+    invocation.joined, invocation.called = joined, True
     if "state" in given:
         invocation.kept = Kept(graph.state, given["state"])
     for name, heard in given.get("heard", {}).items():

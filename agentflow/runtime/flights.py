@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import restate
 from restate.exceptions import TerminalError
 
 from agentflow.runtime import saga, steps
-from agentflow.runtime.errors import NodeError
+from agentflow.runtime.errors import Interruption, NodeError
 from agentflow.runtime.invocation import Future, Invocation
+from agentflow.runtime.spending import Counted
 from agentflow.runtime.times import rfc3339
 from agentflow.types import Json
 
@@ -34,6 +35,9 @@ class Flight(ABC):
         self.future = future
         self.undo: list[saga.Entry] = []
         self.waits: dict[str, Json] | None = None  # what for, where it may take long: a person, the clock
+
+    async def prepare(self, *, beside: bool) -> None:  # noqa: B027 - most have begun already
+        """Begins what could not begin at once, before its future is waited for. `beside`: while others fly."""
 
     @abstractmethod
     async def take(self) -> Json:
@@ -93,6 +97,35 @@ class StepFlight(Flight):
             self.stop.break_off()
 
 
+class LateFlight(StepFlight):
+    """A step that begins when the run's budget has a call left for it."""
+
+    def __init__(
+        self,
+        run: Run,
+        start: Callable[[], Future],
+        entry: saga.Entry | None,
+        stop: steps.Stop,
+        tool: Tool,
+        args: Mapping[str, Json],
+    ) -> None:
+        super().__init__(run, cast("Future", None), entry, stop, tool, args)
+        self._start = start
+
+    async def prepare(self, *, beside: bool) -> None:
+        invocation = self.run.invocation
+        try:
+            await invocation.reserve("tool_calls", self.run.path, beside=beside)
+        except NodeError:
+            self.undo.clear()  # it has done nothing
+            raise
+        except Interruption:
+            self.undo.clear()
+            invocation.report.ended(self.run.path, "cancelled", invocation.now)
+            raise
+        self.future = self._start()
+
+
 class WaitFlight(Flight):
     """A durable timer. Nothing happens when it goes off unheeded, so whoever abandons it need not wait for it."""
 
@@ -150,14 +183,15 @@ class CallFlight(RemoteFlight):
 
     def _check_spent(self) -> None:
         """Nodes that run side by side each count on their own: here it shows what they have spent together."""
-        spent, limits = self.run.invocation.spent, self.run.invocation.graph.limits
-        for name, made, bound in (
-            ("model_calls", spent.model_calls, limits.model_calls),
-            ("tool_calls", spent.tool_calls, limits.tool_calls),
-            ("handoffs", spent.handoffs, limits.handoffs),
-        ):
-            if bound is not None and made > bound:
-                message = f"the run has made {made} {name.replace('_', ' ')}: more than {bound} (limits.{name})"
+        meter = self.run.invocation.meters[0]
+        used = meter.used()
+        names: tuple[Counted, ...] = ("model_calls", "tool_calls", "handoffs")
+        for name in names:
+            bound = getattr(meter.limits, name)
+            if bound is not None and used[name] > bound:
+                message = (
+                    f"{meter.who} has made {used[name]} {name.replace('_', ' ')}: more than {bound} (limits.{name})"
+                )
                 raise NodeError("limit", message, node=self.run.path)
 
     def _merge(self, result: dict[str, Any]) -> None:

@@ -13,9 +13,9 @@ from typing import Any, Literal, TypeVar
 from agentflow.runtime import clock, joins, lists, saga, steps, streams, templates
 from agentflow.runtime.conversations import joined
 from agentflow.runtime.errors import Interruption, NodeError, TemplateError, TimedOut
-from agentflow.runtime.flights import CallFlight, Flight, StepFlight, abandon
+from agentflow.runtime.flights import CallFlight, Flight, LateFlight, StepFlight, abandon
 from agentflow.runtime.graph import Agent, Event, Node, Otherwise, Retry, Tool, Undo, Use, milliseconds
-from agentflow.runtime.invocation import Alarm, Invocation
+from agentflow.runtime.invocation import Alarm, Future, Invocation
 from agentflow.runtime.lists import Part
 from agentflow.runtime.own_journal import call_with_context
 from agentflow.runtime.region import Region
@@ -67,10 +67,19 @@ class Run:
         return self.start_tool(tool, values, retry, undo)
 
     def start_tool(
-        self, tool: Tool, args: Mapping[str, Json], retry: Retry | None = None, undo: Undo | None = None
+        self,
+        tool: Tool,
+        args: Mapping[str, Json],
+        retry: Retry | None = None,
+        undo: Undo | None = None,
+        *,
+        counted: bool = False,
     ) -> StepFlight:
+        """`counted`: among the run's tool calls, by whoever starts it."""
         invocation = self.invocation
-        invocation.count("tool_calls", self.path)
+        late = not counted and "tool_calls" in invocation.graph.exact
+        if not counted and not late:
+            invocation.count("tool_calls", self.path)
         key = f"{invocation.run['id']}:{self.path}"
         undo = undo or tool.undo
         entry = None if undo is None else saga.Entry.of(undo, self.path, key, args, self.scope)
@@ -80,7 +89,13 @@ class Run:
             return await steps.tool_step(tool, args, key, retry or tool.retry, stop, invocation.kept)
 
         closure = call if trace is None else trace.within("tool", self.path, call)
-        return StepFlight(self, steps.journaled(invocation.ctx, self.path, closure, stop), entry, stop, tool, args)
+
+        def start() -> Future:
+            return steps.journaled(invocation.ctx, self.path, closure, stop)
+
+        if late:
+            return LateFlight(self, start, entry, stop, tool, args)
+        return StepFlight(self, start(), entry, stop, tool, args)
 
     async def journaling_tool(self, tool: Tool, args: Mapping[str, Json], *, undo: Undo | None = None) -> Json:
         """Calls a tool that takes a restate.Context and so keeps its own journal."""
@@ -263,6 +278,7 @@ class Run:
         return body
 
     async def land(self, flight: Flight) -> Json:
+        await flight.prepare(beside=False)
         try:
             if flight.waits is not None:
                 self.invocation.report.waiting(flight.run.path, flight.waits, self.invocation.now)

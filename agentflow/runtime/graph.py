@@ -254,6 +254,7 @@ class Graph:
     on_busy: Literal["queue", "interrupt"] = "queue"
     handlers: dict[Node, Callable[..., Any]] = field(default_factory=dict)  # of nodes with invocations of their own
     after: list[After] = field(default_factory=list)  # `finally`, where the graph has it
+    exact: set[str] = field(default_factory=set)  # limits that hold exactly side by side; see `budgets`
 
     def agent(self, agent: Agent) -> Agent:
         """Registers an agent, so that handoffs find it by name."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import restate
 from restate.exceptions import TerminalError
 
-from agentflow.runtime import clock
+from agentflow.runtime import budgets, clock
 from agentflow.runtime.conversations import Conversation
 from agentflow.runtime.errors import Cancelled, TimedOut
 from agentflow.runtime.graph import Graph, milliseconds
@@ -73,9 +73,23 @@ class Invocation:
     kept: Kept | None = None  # of an object
     conversations: dict[str, Conversation] = field(default_factory=dict)
     meters: list[Meter] = field(default_factory=list)  # the limits in force: the run's, and of agents at work
+    called: bool = False  # by another invocation of the run, which may have called others too
 
     def __post_init__(self) -> None:
         self.meters.append(Meter("the run", self.graph.limits, self.spent))
+
+    async def reserve(self, name: Counted, node: str, amount: int = 1, *, beside: bool = False) -> None:
+        """Counts calls like `count`; from the run's budget, where others may be spending (`beside`) and it has one."""
+        self.afford(name, node, amount)
+        if self.graph.exact and (beside or self.called):
+            await budgets.take(self, name, node, amount)
+        self.spent.add({name: amount})
+
+    async def use(self, used: Mapping[str, float]) -> None:
+        """Counts what a call has turned out to take."""
+        self.spent.add(used)
+        if self.graph.exact and self.called:
+            await budgets.use(self, used)
 
     def count(self, name: Counted, node: str, amount: int = 1) -> None:
         """Counts calls that are about to be made. Raises the terminal error of a limit that they would exceed."""

@@ -126,6 +126,8 @@ class Race:
             return
         try:
             begun = scope.begin(node, place)
+            if isinstance(begun, Flight):
+                await begun.prepare(beside=True)
         except NodeError as error:
             await self._failed(entrant, error, [])
             return

@@ -47,7 +47,7 @@ async def call_with_context(run: Run, tool: Tool, args: Mapping[str, Json]) -> J
 
 async def _call(run: Run, tool: Tool, args: Mapping[str, Json]) -> Json:
     invocation = run.invocation
-    invocation.count("tool_calls", run.path)
+    await invocation.reserve("tool_calls", run.path)
     key = f"{invocation.run['id']}:{run.path}"
     function = tool.does
     assert not isinstance(function, Operation), tool.name

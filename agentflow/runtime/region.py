@@ -55,6 +55,8 @@ class Region:
                 continue
             try:
                 begun = self.run.begin(node, place)
+                if isinstance(begun, Flight):
+                    await begun.prepare(beside=True)
             except NodeError as error:
                 await self.run.failed_aside(node, place, error)
                 self._over(node)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,47 @@ nodes:
 """,
     ),
     graph(
+        "limit_beside",
+        """
+limits: {model_calls: 7}
+agents:
+  clerk: {instruction: Work., tools: [act]}
+nodes:
+  done: {tool: act, with: {name: done}}
+  all:
+    needs: [done]
+    parallel:
+      one: {agent: clerk, prompt: go}
+      two: {agent: clerk, prompt: go}
+      three: {agent: clerk, prompt: go}
+output: "{{ all }}"
+""",
+    ),
+    graph(
+        "limit_mixed",
+        """
+limits: {tool_calls: 3}
+nodes:
+  a: {tool: act, with: {name: a}}
+  b: {tool: act, with: {name: b}}
+  group:
+    steps:
+      c: {tool: act, with: {name: c}}
+      d: {tool: act, with: {name: d}}
+""",
+    ),
+    graph(
+        "limit_beside_tokens",
+        """
+limits: {tokens: 45}
+agents:
+  clerk: {instruction: Work., tools: [look]}
+nodes:
+  one: {agent: clerk, prompt: go}
+  two: {agent: clerk, prompt: go}
+""",
+    ),
+    graph(
         "limit_tools",
         """
 limits: {tool_calls: 2}
@@ -120,6 +162,8 @@ worker:
   - {handoff: triage}
 """,
     "limit_tools": "{}",
+    "limit_beside": "clerk: [{call: {tool: act, with: {name: x}}}]",
+    "limit_mixed": "{}",
 }
 
 
@@ -214,3 +258,55 @@ def test_an_agent_does_not_answer_for_those_that_it_hands_over_to(service: Servi
     assert service.run("limit_agent", "handed", {"story": "handed"}) == "sorted"
     spent = service.status("limit_agent", "handed")["spent"]
     assert (spent["model_calls"], spent["handoffs"], spent["tool_calls"]) == (6, 2, 3)
+
+
+# ------------------------------------------------------------ side by side
+
+
+def test_branches_take_from_one_budget(service: Service) -> None:
+    """Three agents that would ask four times each, and seven calls in all: eight are never made."""
+    error = over(service, "limit_beside", "1")
+    assert error.message.startswith("the run has made its 7 model calls (limits.model_calls)")
+    assert service.names("undo_act")[-1] == "done" and not service.unfinished()
+    asked = [name for (_, name), times in service.steps().items() for _ in range(times) if ".model#" in name]
+    assert len(asked) == 7
+    assert service.status("limit_beside", "1")["spent"]["model_calls"] == 7
+
+
+def test_a_budget_over_kills(service: Service) -> None:
+    service.control(act={"delay": 0.3})
+    run = service.send("limit_beside", "kill")
+    for _ in range(3):
+        until(lambda: service.names("act", event="begin"), 30, "a tool")
+        time.sleep(0.7)
+        service.restart()
+    with pytest.raises(Refused, match="made its 7 model calls"):
+        service.attach(run)
+    assert service.nothing_twice() and not service.unfinished()
+    asked = [name for _, name in service.steps() if ".model#" in name]
+    assert len(asked) <= 7
+
+
+def test_a_budget_that_is_enough_is_forgotten(service: Service) -> None:
+    service.replies("limit_beside", "clerk:\n  - {call: {tool: act, with: {name: x}}}\n  - say: done")
+    assert service.run("limit_beside", "fine") == {"one": "done", "two": "done", "three": "done"}
+    spent = service.status("limit_beside", "fine")["spent"]
+    assert (spent["model_calls"], spent["tool_calls"]) == (6, 4)
+    query = "select * from state where service_name like 'limit_beside.budget%'"
+    until(lambda: not service.engine.admin.query(query), 20, "forgetting")
+
+
+def test_tools_beside_each_other_take_from_one_budget(service: Service) -> None:
+    """Two steps of the run's own beside a group of two: three of the four are called."""
+    error = over(service, "limit_mixed", "1")
+    assert "made its 3 tool calls (limits.tool_calls)" in error.message
+    assert len(service.names("act", event="begin")) <= 3 and not service.unfinished()
+    assert sorted(service.names("act")) == sorted(service.names("undo_act"))
+
+
+def test_tokens_are_counted_side_by_side_before_each_call(service: Service) -> None:
+    with standin(call(("look", {"name": "x"}))) as provider:
+        with_provider(service, provider)
+        error = over(service, "limit_beside_tokens", "1")
+        assert "has used" in error.message and "of 45 (limits.tokens)" in error.message
+        assert 5 <= len(provider.requests) <= 6, "the calls under way when the fifth was made, and no more"

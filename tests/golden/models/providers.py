@@ -25,7 +25,7 @@ class SecondReturns(af.Type):
 GRAPH = af.Graph(
     "providers",
     kind="workflow",
-    revision="3761b01b",
+    revision="17b90aa5",
     source="models/graph.yaml",
     input=Input,
     description="Agents on models of several providers, within limits.",
@@ -114,4 +114,5 @@ async def providers(run: af.Run) -> af.Json:
 SERVICES = [
     af.workflow(GRAPH, providers),
     af.own_invocations(GRAPH, first=first, again=again),
+    af.budget(GRAPH, "model_calls", "tokens", "cost"),
 ]
