@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from agentflow.admin import Admin, Row, text
@@ -20,13 +20,16 @@ def nodes(admin: Admin, invocations: Iterable[str], *, over: bool) -> dict[str, 
     ids = ", ".join(text(invocation) for invocation in invocations)
     rows = admin.query(
         f"select id, index, name, entry_json, appended_at from sys_journal where id in ({ids}) "
-        "and entry_type in ('Command: Run', 'Notification: Run') order by appended_at"
+        "and entry_type in ('Command: Run', 'Notification: Run', 'Command: Sleep', 'Notification: Sleep') "
+        "order by appended_at"
     )
     found: dict[str, NodeState] = {}
     steps: dict[tuple[str, int], NodeState] = {}
     for row in rows:
         entry = json.loads(str(row["entry_json"]))
-        if "Command" in entry:
+        if "Sleep" in entry.get("Command", {}) or "Sleep" in entry.get("Notification", {}).get("Completion", {}):
+            _timer(row, entry, found, steps)
+        elif "Command" in entry:
             path = node_of(str(row["name"]))
             if path is not None:
                 node = found.setdefault(path, {"started": _seconds(row)})
@@ -37,10 +40,35 @@ def nodes(admin: Admin, invocations: Iterable[str], *, over: bool) -> dict[str, 
             finished = steps.get((str(row["id"]), completion["completion_id"]))
             if finished is not None:
                 _finish(finished, completion["result"], _seconds(row))
+    if over:
+        for node in found.values():
+            if node["state"] == "waiting":  # somebody else was faster
+                node.pop("waits")
+                node["state"] = "cancelled"
     latest = max(found.values(), key=lambda node: float(node["started"]), default=None)
     if latest is not None and not over and latest["state"] == "succeeded":
         latest["state"] = "running"  # between two of its steps, as far as a journal shows
     return found
+
+
+def _timer(
+    row: Row, entry: dict[str, Any], found: dict[str, NodeState], steps: dict[tuple[str, int], NodeState]
+) -> None:
+    """A `wait` has begun, or is over. Other timers have no name, and tell of no node."""
+    if "Command" not in entry:
+        waited = steps.get((str(row["id"]), entry["Notification"]["Completion"]["Sleep"]["completion_id"]))
+        if waited is not None:
+            waited.pop("waits", None)
+            waited.update(state="succeeded", ended=_seconds(row))
+        return
+    sleep = entry["Command"]["Sleep"]
+    if not row.get("name"):
+        return
+    until = datetime.fromtimestamp(sleep["wake_up_time"] / 1000, UTC).isoformat(timespec="milliseconds")
+    waits = {"kind": "wait", "until": until.replace("+00:00", "Z")}
+    node = found.setdefault(str(row["name"]), {"started": _seconds(row)})
+    node.update(state="waiting", waits=waits)
+    steps[(str(row["id"]), sleep["completion_id"])] = node
 
 
 def node_of(step: str) -> str | None:

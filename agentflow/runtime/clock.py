@@ -18,11 +18,11 @@ from agentflow.runtime import rehearsal
 GRACE = 1.0  # seconds
 
 
-def sleep(ctx: restate.Context, milliseconds: float) -> restate.RestateDurableFuture[Any]:
-    """A timer that goes off after so long, over restarts of whatever runs here."""
+def sleep(ctx: restate.Context, milliseconds: float, name: str | None = None) -> restate.RestateDurableFuture[Any]:
+    """A timer that goes off after so long, over restarts of whatever runs here. Journals show its name."""
     if (case := rehearsal.case_of(ctx)) is not None:
         return case.timer(ctx, milliseconds / 1000)
-    return ctx.sleep(timedelta(milliseconds=milliseconds))
+    return ctx.sleep(timedelta(milliseconds=milliseconds), name)
 
 
 def until_then(ctx: restate.Context, moment: float) -> float:

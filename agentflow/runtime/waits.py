@@ -22,11 +22,11 @@ def wait(run: Run, duration: str | None, until: str | None) -> WaitFlight:
     now, ctx = run.invocation.now, run.invocation.ctx
     if duration is not None:
         left = length(run, run.text(duration))
-        return WaitFlight(run, clock.sleep(ctx, left), now + left / 1000)
+        return WaitFlight(run, clock.sleep(ctx, left, run.path), now + left / 1000)
     due = moment(run, run.expression(until or ""))
     # The run's own clock stands at the last thing that it knows to have happened, which was a while ago where the
     # service has been down since.
-    return WaitFlight(run, clock.sleep(ctx, math.ceil(clock.until_then(ctx, due))), due)
+    return WaitFlight(run, clock.sleep(ctx, math.ceil(clock.until_then(ctx, due)), run.path), due)
 
 
 def length(run: Run, text: str) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from harness import Service, graph, until
 
+from agentflow import runs
 from agentflow.client import Refused
 
 GRAPHS = [
@@ -230,6 +231,14 @@ def nothing_left(service: Service) -> Iterator[None]:
 
 def test_a_service_waits_too(service: Service) -> None:
     run = service.send("wait_service", None)
+
+    def told() -> dict[str, Any]:
+        return runs.status(service.engine.admin, "wait_service", run) or {}
+
+    until(lambda: told().get("run", {}).get("state") == "waiting", 30, "the wait")
+    (waits,) = told()["waiting"]
+    assert (waits["node"], waits["kind"]) == ("pause", "wait")
+    assert moment(waits["until"]) > datetime.now(UTC) + timedelta(days=29)
     until(lambda: service.engine.invocations(f"id = '{run}' and status in ('running', 'suspended')"), 20, "the run")
     service.restart()
     service.cancel(run)
