@@ -312,6 +312,12 @@ class Service:
         invocation: str = answer["invocationId"]
         return invocation
 
+    def send_message(self, graph: str, key: str, given: Any) -> str:
+        """A message to an object, which is not waited for."""
+        answer: Any = request("POST", self.engine.ingress + path(graph, key, "message", "send"), given).checked()
+        invocation: str = answer["invocationId"]
+        return invocation
+
     def result(self, graph: str, key: str, timeout: float = 60) -> Any:
         """The result of a workflow that was sent."""
         url = self.engine.ingress + "/restate/workflow" + path(graph, key) + "/attach"
