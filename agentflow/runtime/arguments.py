@@ -36,8 +36,9 @@ class Arguments:
             if args:
                 raise Mismatch([f"at $.{name}: there is no such field" for name in args])
             return {}
-        whole = self._whole(args)
-        return {name: value for name, value in whole.items() if value is not None or name in args}
+        given = _given(dict(args), self._whole(args))
+        assert isinstance(given, dict)
+        return given
 
     def _whole(self, args: Mapping[str, Json]) -> dict[str, Json]:
         try:
@@ -53,6 +54,19 @@ class Arguments:
     def scope(self, args: Mapping[str, Json], key: str) -> dict[str, Json]:
         """What the operation's own texts see; what was not given is null."""
         return {"args": {**dict.fromkeys(self.names), **args}, "idempotency_key": key, "__outcomes__": {}}
+
+
+def _given(given: Json, whole: Json) -> Json:
+    """What was given, at any depth, with the defaults of what was not; an optional field without one stays away."""
+    if isinstance(given, dict) and isinstance(whole, dict):
+        return {
+            name: _given(given[name], value) if name in given else value
+            for name, value in whole.items()
+            if name in given or value is not None
+        }
+    if isinstance(given, list) and isinstance(whole, list):
+        return [_given(one, other) for one, other in zip(given, whole, strict=True)]
+    return whole
 
 
 class ListedArguments:

@@ -79,6 +79,15 @@ def test_what_is_not_given_is_not_sent_and_a_default_is(server: Outside) -> None
     assert server.asked[1].json == {"note": "none"}
 
 
+def test_what_is_not_given_within_an_argument_is_not_sent_either(server: Outside) -> None:
+    class Order(af.Type):
+        charges: list[Charge]
+        first: Charge | None = None
+
+    call(http(server, "POST /a", args=Order), charges=[{"id": "1"}, {"id": "2", "note": None}])
+    assert server.asked[0].json == {"charges": [{"id": "1"}, {"id": "2", "note": None}]}
+
+
 def test_a_number_in_a_body_stays_as_it_was_given(server: Outside) -> None:
     call(http(server, "POST /a", args=Args), id="1", amount=5000, tags=[])
     assert server.asked[0].body == b'{"id":"1","amount":5000,"tags":[],"note":"none"}'
