@@ -29,7 +29,7 @@ from agentflow.runtime import templates
 from agentflow.runtime.errors import NodeError, TemplateError
 from agentflow.runtime.graph import Tool, milliseconds
 from agentflow.runtime.operations import Operation
-from agentflow.runtime.rehearsal import CASES, HEADER, REAL, context
+from agentflow.runtime.rehearsal import CASES, HEADER, REAL, case_of, context
 from agentflow.runtime.replies import Reply, chosen, read_lists
 from agentflow.source import Source, read
 from agentflow.types import Json
@@ -82,6 +82,9 @@ class Case:
     replies: Mapping[str, Sequence[Reply]] = field(default_factory=dict)  # of those whom the case mentions
     timers: dict[str, tuple[float, str, int]] = field(default_factory=dict)  # by awakeable: due, invocation, number
     fired: set[str] = field(default_factory=set)
+    awakeables: dict[str, str] = field(
+        default_factory=dict
+    )  # whose each is: timers, and whatever else is waited for so
     sleepers: dict[int, Sleeper] = field(default_factory=dict)
     calls: dict[str, Call] = field(default_factory=dict)  # by idempotency key
     state: dict[str, dict[str, Json]] = field(default_factory=dict)  # by graph, as its run would keep it
@@ -177,6 +180,8 @@ class Case:
         return {
             "now": self.now,
             "attempts": _attempts(self.id),
+            "awakeables": self.awakeables,
+            "fired": sorted(self.fired),
             "timers": [[name, *timer] for name, timer in self.timers.items()],
             "sleepers": [
                 [number, sleeper.due, sleeper.invocation, sleeper.works] for number, sleeper in self.sleepers.items()
@@ -355,9 +360,17 @@ def _attempts(case: str) -> dict[str, tuple[int, bool]]:
 
 
 def _hand_on() -> None:
-    """What a case's invocation calls belongs to the case."""
+    """What a case's invocation calls belongs to the case, and whom an awakeable wakes is known."""
     raw = ServerInvocationContext.do_raw_call
     signature = inspect.signature(raw)
+
+    awakeable = ServerInvocationContext.awakeable
+
+    def noted(self: Any, *args: Any, **more: Any) -> Any:
+        name, future = awakeable(self, *args, **more)
+        if (case := case_of(self)) is not None:
+            case.awakeables[name] = self.request().id
+        return name, future
 
     def do_raw_call(self: Any, *args: Any, **more: Any) -> Any:
         call = signature.bind(self, *args, **more)
@@ -366,6 +379,7 @@ def _hand_on() -> None:
         return raw(*call.args, **call.kwargs)
 
     ServerInvocationContext.do_raw_call = do_raw_call  # type: ignore[method-assign]
+    ServerInvocationContext.awakeable = noted  # type: ignore[method-assign]
 
 
 # ---------------------------------------------------------------- conducting

@@ -10,7 +10,7 @@ from pathlib import Path as FilePath
 from typing import Literal
 
 from agentflow import ir
-from agentflow.codegen.invocations import walk
+from agentflow.codegen.invocations import events, everything
 from agentflow.diagnostics import Diagnostic, Path, choices_help, quoted
 from agentflow.durations import BadDuration, milliseconds
 from agentflow.project import project_root
@@ -113,7 +113,7 @@ class Names:
     @classmethod
     def of(cls, programs: Sequence[ir.Program]) -> Names:
         return cls(
-            {node.path: node for program in reversed(programs) for node in walk(program.body.nodes)},
+            {node.path: node for program in reversed(programs) for node in everything(program)},
             {tool.name: tool for program in reversed(programs) for tool in program.tools},
             frozenset(agent.name for program in programs for agent in program.agents),
             {type.name: type.type for program in reversed(programs) for type in program.types},
@@ -179,7 +179,7 @@ def _case(reader: Reader, name: str, source: Source, graph: FilePath, program: i
         key=reader.string("key", "a run's key"),
         now=_now(reader),
         decisions=_decisions(reader, names),
-        events=_events(reader),
+        events=_events(reader, program, names),
         cancel=reader.duration("cancel"),
         expect=expect,
     )
@@ -266,22 +266,30 @@ _WORDS = {"approvals": "approve, reject, silence", "asks": "{answer: {...}}, sil
 
 def _check_asks(reader: Reader, key: str, node: str, path: Path, names: Names) -> None:
     """That the node is there, and asks: itself, or by a tool that it calls."""
-    place = static(node)
+    place = static(node.partition("/")[2] or node)
     known = names.nodes.get(place)
-    if known is not None and isinstance(known.op, ir.Gate):
-        return
-    asking = [at for at, one in names.nodes.items() if isinstance(one.op, ir.Gate)]
+    asks = ir.Gate if key == "approvals" else ir.Question
+    asking = [at for at, one in names.nodes.items() if isinstance(one.op, asks)]
     above, _, tool = place.rpartition(".")
-    if known is None and tool in names.tools and (above in names.nodes or not above):
+    if known is not None and isinstance(known.op, asks):
         return
-    if known is not None and not isinstance(known.op, (ir.Step, ir.Turn, ir.Let, ir.Fail, ir.Choice, ir.Group, ir.Fan)):
+    if tool in names.tools and (above in names.nodes or not above):
+        return
+    if known is not None and tool_of(known) in names.tools:
         return
     if known is not None:
-        message = f"{quoted(node)} asks nobody: it is {_article(known.kind)}"
+        message = f"{quoted(node)} {_DOES_NOT[key]}: it is {_article(known.kind)}"
         reader.error("not-a-node", message, path, key=True, help=choices_help(place, asking))
     else:
         message = f"there is no node {quoted(node)}"
         reader.error("unknown-name", message, path, key=True, help=choices_help(place, asking or names.nodes))
+
+
+_DOES_NOT = {"approvals": "is no approval", "asks": "asks for no answer"}
+
+
+def tool_of(node: ir.Node) -> str | None:
+    return node.op.tool if isinstance(node.op, ir.Step) else None
 
 
 def _article(kind: str) -> str:
@@ -314,21 +322,26 @@ def _decision(reader: Reader, key: str, path: Path, data: Json) -> Decision | No
     return made
 
 
-def _events(reader: Reader) -> list[Sent]:
+def _events(reader: Reader, program: ir.Program, names: Names) -> list[Sent]:
     given = reader.take("events")
     if given is None:
         return []
     if not isinstance(given, list):
         reader.reading.wrong(reader.at("events"), "a list of {name, data, after}", given)
         return []
-    found = []
+    found, known = [], events(program)
     for at, data in enumerate(given):
         path = reader.at("events", at)
         event = reader.reading.reader(path, data, "an event")
         if event is None:
             continue
         event.require("name")
-        found.append(Sent(event.string("name", "a name") or "", event.take("data"), _after(event), path))
+        name = event.string("name", "a name")
+        if name is not None and name not in known:
+            message = f"{program.name} takes no event {quoted(name)}"
+            reader.error("unknown-name", message, event.at("name"), help=choices_help(name, known))
+        sent = event.take("data")
+        found.append(Sent(name or "", sent, _after(event), path))
         event.finish()
     return found
 

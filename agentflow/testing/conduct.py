@@ -28,20 +28,26 @@ AT_ONCE = 16  # cases
 PATIENCE = 60.0  # seconds without any change, until a case is given up
 HOPELESS = 6  # tries by the engine, until what fails is taken to fail for ever
 COLUMNS = (
-    "id, status, invoked_by_id, target_service_name, target_service_key, target_handler_name, journal_size, "
+    "id, status, invoked_by, invoked_by_id, target_service_name, target_service_key, journal_size, "
     "retry_count, last_failure, created_at"
 )
 _KINDS = (
     "Command: Call",
+    "Command: CompleteAwakeable",
     "Command: OneWayCall",
     "Command: Run",
+    "Command: SendSignal",
     "Command: Sleep",
     "Notification: Call",
     "Notification: Run",
+    "Notification: Signal",
     "Notification: Sleep",
 )
-# Of a call that has been made its entry says whom; `invoked_id` is empty for entries of this version.
-_CALLEE = """split_part(split_part(entry_json, '"invocation_id":"', 2), '"', 1)"""
+
+
+def _part(name: str) -> str:
+    """A text of an entry, in SQL; the columns for it are empty for entries of this version."""
+    return f"""split_part(split_part(entry_json, '"{name}":"', 2), '"', 1)"""
 
 
 @dataclass(eq=False)
@@ -55,6 +61,7 @@ class Running:
     began: float = 0.0
     changed: float = 0.0  # real time of the last change
     rows: list[Row] = field(default_factory=list)  # its live invocations
+    family: list[str] = field(default_factory=list)  # and those that have ended
     idle: bool = False  # looked at, and nothing was on its way; true if the next look sees no change
     acted: dict[str, int] = field(default_factory=dict)  # by invocation: its journal's size before something was sent
     gates: dict[str, int] = field(default_factory=dict)  # how often the node had been asked before, by gate
@@ -152,7 +159,8 @@ class Conductor:
                 one.answer = self.stand.ingress.result(one.root, timeout=60)
                 ended.append(one)
                 continue
-            family = [by_id[id] for id in _family(one.root, callees)]
+            one.family = [id for ours in (one.root, *_visits(one, rows)) for id in _family(ours, callees)]
+            family = [by_id[id] for id in one.family]
             self._look(one, [row for row in family if row["status"] not in ("completed", "scheduled")], still)
             if one.stuck is not None:
                 ended.append(one)
@@ -180,12 +188,15 @@ class Conductor:
 
     def _act(self, still: list[Running], by_id: Mapping[str, Row]) -> None:
         told: Any = self.stand.conduct(do="told", cases=[one.id for one in still])
-        journals = self._journals(row["id"] for one in still for row in one.rows)
+        journals = self._journals(id for one in still for id in one.family)
         for one in still:
-            at_rest = _at_rest(one, told[one.id], journals) and not _on_its_way(one, journals, by_id)
+            mine = told[one.id]
+            at_rest = _at_rest(one, mine, journals) and not (
+                _on_its_way(one, journals, by_id) or _signalled(one, mine, journals)
+            )
             if at_rest and one.idle:
                 one.idle = False
-                self._next(one, told[one.id])
+                self._next(one, mine)
             else:
                 one.idle = at_rest
 
@@ -193,7 +204,8 @@ class Conductor:
         wanted = ", ".join(text(str(id)) for id in ids)
         kinds = ", ".join(text(kind) for kind in _KINDS)
         rows = self.stand.admin.query(
-            f"select id, entry_type, {_CALLEE} as callee from sys_journal "
+            f"select id, entry_type, {_part('invocation_id')} as callee, {_part('target_invocation_id')} as target, "
+            f"case when entry_type = 'Command: CompleteAwakeable' then {_part('id')} end as awakeable from sys_journal "
             f"where id in ({wanted}) and entry_type in ({kinds})"
         )
         found: dict[str, list[Row]] = {}
@@ -304,7 +316,7 @@ class Conductor:
         one.done.add(gate["id"])
         service = f"{gate['graph']}.approvals"
         by = decision.by or (gate["approvers"] or ["somebody"])[0]
-        body = {"decision": "reject" if decision.verb == "reject" else "approve", "by": by}
+        body = {"decision": decision.verb, "by": by}
         body |= {"comment": decision.comment, "form": decision.form}
         answer = self._post(one, path(service, gate["id"].removeprefix(f"{gate['graph']}/"), "decide"), body)
         if answer.status >= 300:
@@ -326,6 +338,17 @@ def _family(root: str, callees: Mapping[str, list[str]]) -> Iterator[str]:
         id = rest.pop()
         yield id
         rest += callees.get(id, ())
+
+
+def _visits(one: Running, rows: Sequence[Row]) -> Iterator[str]:
+    """The decisions and messages that came to a case from outside, which its run did not call."""
+    run = one.root.removeprefix("inv_") + "."
+    for row in rows:
+        key = str(row.get("target_service_key"))
+        if row.get("invoked_by") == "ingress" and row["id"] != one.root:
+            service = str(row["target_service_name"]).partition(".")[0]
+            if (service == one.service and (key == one.key or key.startswith(f"{one.key}/"))) or key.startswith(run):
+                yield str(row["id"])
 
 
 def _hopeless(row: Row) -> bool:
@@ -369,3 +392,18 @@ def _on_its_way(one: Running, journals: Mapping[str, list[Row]], by_id: Mapping[
         if any(id not in by_id for id in sent):
             return True
     return False
+
+
+def _signalled(one: Running, told: Mapping[str, Any], journals: Mapping[str, list[Row]]) -> bool:
+    """Whether a signal is on its way: a cancel, or the word that what one of them waits for is there."""
+    live = {str(row["id"]) for row in one.rows}
+    sent = {(told["awakeables"].get(name), name) for name in told["fired"]}
+    for id in one.family:
+        for entry in journals.get(id, []):
+            if entry["entry_type"] == "Command: CompleteAwakeable":
+                sent.add((told["awakeables"].get(entry.get("awakeable")), entry.get("awakeable")))
+            elif entry["entry_type"] == "Command: SendSignal":
+                sent.add((entry["target"], "cancel"))
+    due = Counter(target for target, _ in sent if target in live)
+    heard = {id: sum(e["entry_type"] == "Notification: Signal" for e in journals.get(id, [])) for id in due}
+    return any(heard[id] < number for id, number in due.items())

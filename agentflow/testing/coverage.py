@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from agentflow import ir
-from agentflow.codegen.invocations import walk
+from agentflow.codegen.invocations import everything
 from agentflow.testing.cases import static
 from agentflow.testing.told import Result
 
@@ -31,10 +31,12 @@ def report(programs: Mapping[Path, ir.Program], results: Sequence[Result]) -> st
 
 def _items(program: ir.Program) -> Iterator[Item]:
     """Everything that can become of each node, as far as its author has foreseen it."""
-    caught = {node.path for node in walk(program.body.nodes) if node.on_error is not None}
-    for node in walk(program.body.nodes):
+    caught = {node.path for node in everything(program) if node.on_error is not None}
+    for node in everything(program):
         if isinstance(node.op, ir.Gate):
             ways = ["approved", "rejected"] + (["expired"] if node.op.timeout is not None else [])
+        elif isinstance(node.op, ir.Question):
+            ways = ["answered"] + (["expired"] if node.op.timeout is not None else [])
         else:
             ways = ["failed" if isinstance(node.op, ir.Fail) else "succeeded"]
         if node.when is not None:

@@ -19,7 +19,7 @@ import yaml
 from agentflow import ir, runs
 from agentflow.admin import Admin, text
 from agentflow.client import Answer
-from agentflow.codegen.invocations import walk
+from agentflow.codegen.invocations import everything
 from agentflow.runtime.secrets import mask
 from agentflow.source import read
 from agentflow.testing.cases import static
@@ -109,7 +109,7 @@ class Recording:
     # ------------------------------------------------------------ tools
 
     def _tool(self, program: ir.Program, name: str, outcome: Mapping[str, Any]) -> None:
-        nodes = {node.path: node for node in walk(program.body.nodes)}
+        nodes = {node.path: node for node in everything(program)}
         node = nodes.get(static(name))
         if node is not None and isinstance(node.op, ir.Step):
             tool = node.op.tool
@@ -120,7 +120,7 @@ class Recording:
         self._gave(tool, name, outcome)
 
     def _undo(self, program: ir.Program, name: str, outcome: Mapping[str, Any]) -> None:
-        node = {node.path: node for node in walk(program.body.nodes)}.get(static(name))
+        node = {node.path: node for node in everything(program)}.get(static(name))
         tools = {tool.name: tool for tool in program.tools}
         undo = node.undo if node is not None else None
         if undo is None:
@@ -132,7 +132,7 @@ class Recording:
             self._gave(undo.tool, f"{name}:undo", outcome)
 
     def _notice(self, program: ir.Program, outcome: Mapping[str, Any]) -> None:
-        for node in walk(program.body.nodes):
+        for node in everything(program):
             if isinstance(node.op, ir.Gate) and node.op.notify is not None:
                 self.tools.setdefault(node.op.notify.tool, [("", [{"return": None}])])
 
@@ -163,7 +163,7 @@ class Recording:
 
 def _speaker(program: ir.Program, place: str) -> tuple[str, str, str]:
     """Of a model's step: the node, who began the conversation, and the address of the call where it is a tool's."""
-    nodes = {node.path: node for node in walk(program.body.nodes)}
+    nodes = {node.path: node for node in everything(program)}
     parts = place.split(".")
     for at in range(len(parts), 0, -1):
         path = ".".join(parts[:at])

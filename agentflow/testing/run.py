@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agentflow import ir
-from agentflow.codegen.invocations import walk
+from agentflow.codegen.invocations import everything
 from agentflow.diagnostics import Diagnostic
 from agentflow.driver import build, compile
 from agentflow.project import find_graph, project_root
@@ -89,7 +89,7 @@ def programs_of(graph: Path, suite: Suite) -> list[ir.Program]:
 
 def called(program: ir.Program) -> list[str]:
     """The names of the graphs that a graph calls, by a node or a tool."""
-    ops = [node.op for node in walk(program.body.nodes)] + [tool.does for tool in program.tools]
+    ops = [node.op for node in everything(program)] + [tool.does for tool in program.tools]
     return [name for op in ops if isinstance(name := getattr(op, "graph", None), str)]
 
 
