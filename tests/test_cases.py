@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from agentflow.cli import main
-from agentflow.testing.cases import read_cases, static
+from agentflow.codegen.invocations import everything
+from agentflow.testing.cases import bare, read_cases, static
 from agentflow.testing.expect import compared, duration
-from agentflow.testing.run import collect
+from agentflow.testing.run import Suite, collect, programs_of
 from agentflow.types import Json
 
 ROOT = Path(__file__).parents[1]
@@ -59,7 +60,7 @@ WRONG = [
     (case("replies: {adjuster: {say: x}}"), "bad-reply", "{say: x}", "expected a list of replies"),
     # people
     (case("approvals: {sign_of: approve}"), "unknown-name", "sign_of", 'there is no node "sign_of"'),
-    (case("approvals: {payment: approve}"), "not-a-node", "payment", '"payment" asks nobody: it is a tool node'),
+    (case("approvals: {payment: approve}"), "not-a-node", "payment", '"payment" is no approval: it is a tool node'),
     (case("approvals: {sign_off: yes}"), "wrong-type", "yes", "must be one of approve, reject, silence"),
     (case("approvals: {sign_off: {approve: {when: 3h}}}"), "unknown-key", "when", 'has no key "when"'),
     (case("approvals: {sign_off: {approve: {after: 3}}}"), "bad-duration", "3}}}", "a duration needs a unit"),
@@ -160,4 +161,9 @@ def test_how_long_it_took_is_told_shortly(milliseconds: int, told: str) -> None:
 
 
 def test_a_node_is_known_without_the_numbers_of_its_place() -> None:
-    assert static("improve[3].write.book#2") == "improve.write.book"
+    suite = Suite()
+    research = programs_of(ROOT / "graphs" / "research.yaml", suite)[0]
+    nodes = {node.path: node for node in everything(research)}
+    assert static("findings[3].reading.read_source#2", nodes) == "findings.do.reading.read_source"
+    assert static("findings[3]", nodes) == "findings.do" and static("findings", nodes) == "findings"
+    assert static("improve[3].write", nodes) == bare("improve[3].write") == "improve.write"

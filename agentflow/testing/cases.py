@@ -92,6 +92,7 @@ class Case:
     events: Sequence[Sent] = ()
     cancel: int | None = None  # ms
     expect: Mapping[str, Json] = field(default_factory=dict)
+    nodes: Mapping[str, ir.Node] = field(default_factory=dict)  # by path, of the graph and of those that it calls
 
     @property
     def title(self) -> str:
@@ -120,9 +121,20 @@ class Names:
         )
 
 
-def static(path: str) -> str:
-    """The node's address in its graph: `improve[3].write` is `improve.write`, and a call's number is no part of it."""
+def bare(path: str) -> str:
+    """Without numbers: `improve.write` of `improve[3].write`, `desk.pay` of the call `desk.pay#2`."""
     return re.sub(r"\[\d+\]|#\d+", "", path)
+
+
+def static(path: str, nodes: Mapping[str, ir.Node]) -> str:
+    """The node's address in its graph: of `checks[2].book` it is `checks.do.book`, of a loop's `improve[3].write`
+    `improve.write`. What is no node's is returned without its numbers."""
+    here = ""
+    for part in path.split("."):
+        here = f"{here}.{bare(part)}".lstrip(".")
+        if "[" in part and here in nodes and isinstance(nodes[here].op, ir.Each):
+            here += ".do"
+    return here
 
 
 def files_of(graph: FilePath) -> list[FilePath]:
@@ -182,6 +194,7 @@ def _case(reader: Reader, name: str, source: Source, graph: FilePath, program: i
         events=_events(reader, program, names),
         cancel=reader.duration("cancel"),
         expect=expect,
+        nodes=names.nodes,
     )
     reader.finish(known=KEYS)
     return case
@@ -221,7 +234,7 @@ def _replies(reader: Reader, names: Names) -> None:
     known = names.agents | {path.rpartition(".")[2] for path in names.nodes}
     for name, given in reader.entries("replies", "a mapping from agents and nodes to lists of replies").items():
         path = reader.at("replies", name)
-        place = static(name)
+        place = static(name, names.nodes)
         above, _, agent = place.rpartition(".")
         if place not in known and place not in names.nodes and not (above and agent in names.agents):
             help = choices_help(name, known)
@@ -266,7 +279,7 @@ _WORDS = {"approvals": "approve, reject, silence", "asks": "{answer: {...}}, sil
 
 def _check_asks(reader: Reader, key: str, node: str, path: Path, names: Names) -> None:
     """That the node is there, and asks: itself, or by a tool that it calls."""
-    place = static(node.partition("/")[2] or node)
+    place = static(node.partition("/")[2] or node, names.nodes)
     known = names.nodes.get(place)
     asks = ir.Gate if key == "approvals" else ir.Question
     asking = [at for at, one in names.nodes.items() if isinstance(one.op, asks)]
@@ -275,7 +288,8 @@ def _check_asks(reader: Reader, key: str, node: str, path: Path, names: Names) -
         return
     if tool in names.tools and (above in names.nodes or not above):
         return
-    if known is not None and tool_of(known) in names.tools:
+    called = names.tools.get(tool_of(known) or "") if known is not None else None
+    if called is not None and getattr(called, "confirm", None) is not None:
         return
     if known is not None:
         message = f"{quoted(node)} {_DOES_NOT[key]}: it is {_article(known.kind)}"
@@ -397,7 +411,7 @@ def _of_nodes(expect: Reader, names: Names) -> None:
 
 
 def _known_node(expect: Reader, path: Path, name: Json, names: Names, *, key: bool) -> None:
-    if isinstance(name, str) and static(name) in names.nodes:
+    if isinstance(name, str) and static(name, names.nodes) in names.nodes:
         return
     help = choices_help(str(name), names.nodes)
     expect.error("unknown-name", f"there is no node {quoted(name)}", path, key=key, help=help)

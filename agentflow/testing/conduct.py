@@ -20,7 +20,7 @@ from typing import Any
 from agentflow.admin import Row, text
 from agentflow.client import Refused, Started, path, request
 from agentflow.serve.stand import Stand
-from agentflow.testing.cases import Case, Decision, static
+from agentflow.testing.cases import Case, Decision, bare, static
 from agentflow.testing.outcome import Outcome, of_answer
 
 HEADER = "agentflow-case"
@@ -175,12 +175,13 @@ class Conductor:
             one.rows, one.idle, one.changed = live, False, time.monotonic()
         elif time.monotonic() - one.changed > PATIENCE:
             one.stuck = f"nothing has happened for {PATIENCE:.0f} s"
+            return
         lost = next((row for row in live if row["status"] == "paused" or _hopeless(row)), None)
         if lost is not None:
             one.stuck = f"it is tried again without end: {_reason(lost)}"
             return
         for row in live:
-            if one.acted.get(str(row["id"]), -1) != row["journal_size"]:
+            if one.acted.get(str(row["id"]), -1) != row.get("journal_size"):
                 one.acted.pop(str(row["id"]), None)
         one.acted = {id: size for id, size in one.acted.items() if any(row["id"] == id for row in live)}
         if live and not one.acted and all(row["status"] in ("suspended", "running") for row in live):
@@ -204,7 +205,8 @@ class Conductor:
         wanted = ", ".join(text(str(id)) for id in ids)
         kinds = ", ".join(text(kind) for kind in _KINDS)
         rows = self.stand.admin.query(
-            f"select id, entry_type, {_part('invocation_id')} as callee, {_part('target_invocation_id')} as target, "
+            f"select id, entry_type, {_part('invocation_id')} as callee, {_part('name')} as service, "
+            f"{_part('target_invocation_id')} as target, "
             f"case when entry_type = 'Command: CompleteAwakeable' then {_part('id')} end as awakeable from sys_journal "
             f"where id in ({wanted}) and entry_type in ({kinds})"
         )
@@ -224,7 +226,7 @@ class Conductor:
         one.changed = time.monotonic()
         row = next((row for row in one.rows if row["id"] == act.invocation), None)
         if row is not None and not act.sleepers:
-            size = row["journal_size"]
+            size = row.get("journal_size")
             one.acted[str(act.invocation)] = size if isinstance(size, int) else 0
         self.stand.conduct(do="advance", case=one.id, now=one.now, timers=list(act.timers), sleepers=list(act.sleepers))
         act.do()
@@ -299,16 +301,17 @@ class Conductor:
 
     def _decision(self, one: Running, gate: Mapping[str, Any]) -> Decision | None:
         """What the case says of a gate: by its node, with or without the index; a list where it is asked again."""
-        node, decisions = str(gate["node"]), one.case.decisions
-        names = [name for name in (node, static(node)) if name in decisions]
-        names += [name for name in (f"{gate['graph']}/{node}", f"{gate['graph']}/{static(node)}") if name in decisions]
+        node, decisions, nodes = str(gate["node"]), one.case.decisions, one.case.nodes
+        forms = [node, static(node, nodes), bare(node)]
+        forms += [f"{gate['graph']}/{form}" for form in forms]
+        names = [form for form in forms if form in decisions]
         if not names:
             return None
         said = decisions[names[0]]
         if isinstance(said, Decision):
             return said
         if gate["id"] not in one.gates:
-            one.gates[gate["id"]] = sum(static(id) == static(gate["id"]) for id in one.gates)
+            one.gates[gate["id"]] = sum(bare(id) == bare(gate["id"]) for id in one.gates)
         number = one.gates[gate["id"]]
         return said[number] if number < len(said) else None
 
@@ -372,7 +375,7 @@ def _at_rest(one: Running, told: Mapping[str, Any], journals: Mapping[str, list[
         known, listens = told["attempts"].get(id, (0, False))
         if (
             not listens
-            or known != row["journal_size"]
+            or known != row.get("journal_size")
             or kinds["Command: Run"] - kinds["Notification: Run"] != paused[id]
         ):
             return False
@@ -386,12 +389,17 @@ def _on_its_way(one: Running, journals: Mapping[str, list[Row]], by_id: Mapping[
         kinds = Counter(str(entry["entry_type"]) for entry in entries)
         called = [by_id.get(str(entry["callee"])) for entry in entries if entry["entry_type"] == "Command: Call"]
         over = sum(callee is None or callee["status"] == "completed" for callee in called)
-        sent = [str(entry["callee"]) for entry in entries if entry["entry_type"] == "Command: OneWayCall"]
+        sent = [str(entry["callee"]) for entry in entries if _is_sent(entry)]
         if over != kinds["Notification: Call"] or kinds["Command: Sleep"] != kinds["Notification: Sleep"]:
             return True
         if any(id not in by_id for id in sent):
             return True
     return False
+
+
+def _is_sent(entry: Row) -> bool:
+    """A call that nobody waits for. Of those to streams the engine keeps nothing, and nothing comes of them."""
+    return entry["entry_type"] == "Command: OneWayCall" and not str(entry["service"]).endswith(".stream")
 
 
 def _signalled(one: Running, told: Mapping[str, Any], journals: Mapping[str, list[Row]]) -> bool:

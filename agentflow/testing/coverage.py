@@ -51,7 +51,7 @@ def _seen(results: Sequence[Result]) -> dict[str, set[Item]]:
     for result in results:
         for graph, nodes in result.outcome.states.items():
             mine = found.setdefault(graph, set())
-            mine |= {(static(path), str(node.get("state"))) for path, node in nodes.items()}
+            mine |= {(static(path, result.case.nodes), str(node.get("state"))) for path, node in nodes.items()}
         for graph, path, outcome in result.outcome.decided:
-            found.setdefault(graph, set()).add((static(path), outcome))
+            found.setdefault(graph, set()).add((static(path, result.case.nodes), outcome))
     return found

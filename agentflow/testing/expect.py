@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agentflow.testing.cases import LISTS, Case, length, static
+from agentflow.testing.cases import LISTS, Case, bare, length
 from agentflow.testing.outcome import Outcome
 from agentflow.types import Json
 
@@ -91,7 +91,7 @@ def _undone(place: Place, wanted: list[Json], got: Any) -> Iterator[Miss]:
     for at, (each, entry) in enumerate(zip(wanted, entries, strict=True)):
         if isinstance(each, dict):
             yield from compared((*place, at), each, entry)
-        elif each not in (entry["node"], static(str(entry["node"])), entry["tool"]):
+        elif each not in (entry["node"], bare(str(entry["node"])), entry["tool"]):
             yield Miss((*place, at), shown(each), _undo_name(entry))
 
 

@@ -22,7 +22,7 @@ from agentflow.client import Answer
 from agentflow.codegen.invocations import everything
 from agentflow.runtime.secrets import mask
 from agentflow.source import read
-from agentflow.testing.cases import static
+from agentflow.testing.cases import bare, static
 from agentflow.testing.expect import duration
 from agentflow.testing.outcome import of_answer
 from agentflow.toolnames import offered
@@ -110,7 +110,7 @@ class Recording:
 
     def _tool(self, program: ir.Program, name: str, outcome: Mapping[str, Any]) -> None:
         nodes = {node.path: node for node in everything(program)}
-        node = nodes.get(static(name))
+        node = nodes.get(static(name, nodes))
         if node is not None and isinstance(node.op, ir.Step):
             tool = node.op.tool
         elif (match := _TOOL.fullmatch(name)) and match["tool"] in (names := _offered(program)):
@@ -120,7 +120,8 @@ class Recording:
         self._gave(tool, name, outcome)
 
     def _undo(self, program: ir.Program, name: str, outcome: Mapping[str, Any]) -> None:
-        node = {node.path: node for node in everything(program)}.get(static(name))
+        nodes = {node.path: node for node in everything(program)}
+        node = nodes.get(static(name, nodes))
         tools = {tool.name: tool for tool in program.tools}
         undo = node.undo if node is not None else None
         if undo is None:
@@ -167,18 +168,18 @@ def _speaker(program: ir.Program, place: str) -> tuple[str, str, str]:
     parts = place.split(".")
     for at in range(len(parts), 0, -1):
         path = ".".join(parts[:at])
-        node = nodes.get(static(path))
+        node = nodes.get(static(path, nodes))
         if node is None or not isinstance(node.op, ir.Turn) or "#" in parts[at - 1]:
             continue
         rest = parts[at:]
-        return path, static(rest[-1]) if rest else node.op.agent, ".".join(rest)
+        return path, bare(rest[-1]) if rest else node.op.agent, ".".join(rest)
     return place, "", ""
 
 
 def _plain(place: str, agent: str, first: str) -> str:
     """The shortest name of a conversation's replies: its node's for who began it, else the agent's."""
     last = place.rpartition(".")[2]
-    return static(last) if agent == first and "#" not in last else agent
+    return bare(last) if agent == first and "#" not in last else agent
 
 
 def _answer(response: Mapping[str, Any]) -> dict[str, Json]:
