@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from agentflow.cli import main
 from agentflow.codegen.invocations import everything
-from agentflow.testing.cases import bare, read_cases, static
+from agentflow.testing.cases import EXPECTED, KEYS, STATES, bare, read_cases, static
 from agentflow.testing.expect import compared, duration
 from agentflow.testing.run import Suite, collect, programs_of
+from agentflow.testing.stubs import VERBS
 from agentflow.types import Json
 
 ROOT = Path(__file__).parents[1]
@@ -97,8 +99,21 @@ def test_a_mistake_in_a_test_is_told_at_its_place(
     assert line[span.column - 1 :].startswith(place) or place in line[: span.column + 20], (line, span)
 
 
-def test_the_language_references_cases_are_right(tmp_path: Path) -> None:
-    assert collect([str(CLAIM)]).problems == []
+def test_the_cases_of_the_documentation_are_right(tmp_path: Path) -> None:
+    program = programs_of(CLAIM, Suite())
+    blocks = re.findall(r"^```yaml\n(.*?)\n```$", (ROOT / "docs" / "testing.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert len(blocks) >= 3
+    for number, block in enumerate(blocks):
+        file = tmp_path / f"claim.{number}.test.yaml"
+        file.write_text(block)
+        cases, problems, _ = read_cases(file, CLAIM, program)
+        assert cases and not problems, (block, problems)
+
+
+def test_the_documentation_names_all_that_a_case_may_say() -> None:
+    text = (ROOT / "docs" / "testing.md").read_text()
+    for key in (*KEYS, *EXPECTED, *STATES, *VERBS):
+        assert f"`{key}`" in text or f"`{key}:" in text or re.search(rf"`[^`]*\b{key}\b[^`]*`", text), key
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,7 @@ def _record(args: argparse.Namespace, key: str, answer: Answer) -> None:
         name = append(args.record, key, recorded(admin(args), programs, key, answer))
     except (CannotRecord, OSError) as error:
         raise UsageError(f"--record: {error}") from None
+    sys.stdout.flush()  # the output comes first
     _say(f"recorded as {name} in {args.record}")
 
 

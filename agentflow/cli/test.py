@@ -62,9 +62,15 @@ def _run(args: argparse.Namespace, suite: Suite) -> int:
     began = time.monotonic()
     results: dict[int, Result] = {}
 
+    shown = 0
+
     def ended(case: Case, outcome: Outcome) -> None:
-        results[id(case)] = result = judged(case, outcome)
-        print(f"{'passed' if result.passed else 'FAILED'}  {case.title}", flush=True)
+        """They end in any order, and are shown in that of the files."""
+        nonlocal shown
+        results[id(case)] = judged(case, outcome)
+        while shown < len(suite.cases) and (result := results.get(id(suite.cases[shown]))):
+            print(f"{'passed' if result.passed else 'FAILED'}  {result.case.title}", flush=True)
+            shown += 1
 
     run(suite, ended, lambda line: print(line, file=sys.stderr, flush=True))
     told = [results[id(case)] for case in suite.cases]
