@@ -88,6 +88,23 @@ output: "{{ all }}"
 """,
     ),
     graph(
+        "limit_race",
+        """
+limits: {model_calls: 50, tool_calls: 50, tokens: 100000}
+agents:
+  clerk: {instruction: Work., tools: [act]}
+nodes:
+  race:
+    join: any
+    parallel:
+      one: {steps: {a: {tool: act, with: {name: one}}, b: {agent: clerk, prompt: go}}}
+      two: {steps: {a: {tool: act, with: {name: two}}, b: {agent: clerk, prompt: go}}}
+      three: {tool: act, with: {name: three}}
+  after: {tool: act, with: {name: after}, needs: [race]}
+output: "{{ race.winner }}"
+""",
+    ),
+    graph(
         "limit_mixed",
         """
 limits: {tool_calls: 3}
@@ -164,6 +181,7 @@ worker:
     "limit_tools": "{}",
     "limit_beside": "clerk: [{call: {tool: act, with: {name: x}}}]",
     "limit_mixed": "{}",
+    "limit_race": "clerk: [{call: {tool: act, with: {name: x}}}, {delay: 100ms, say: done}]",
 }
 
 
@@ -310,3 +328,19 @@ def test_tokens_are_counted_side_by_side_before_each_call(service: Service) -> N
         error = over(service, "limit_beside_tokens", "1")
         assert "has used" in error.message and "of 45 (limits.tokens)" in error.message
         assert 5 <= len(provider.requests) <= 6, "the calls under way when the fifth was made, and no more"
+
+
+def test_losers_and_cancels_leave_no_budget_behind(service: Service) -> None:
+    for number, delay in enumerate((0.0, 0.01, 0.03, 0.2)):
+        service.control(act={"three": {"delay": delay}, "one": {"delay": 0.02}})
+        assert service.run("limit_race", f"race {number}") in ("one", "two", "three")
+    for number in range(6):
+        run = service.send("limit_race", f"cancel {number}")
+        time.sleep(0.02 * number)
+        service.cancel(run)
+        with pytest.raises(Refused):
+            service.attach(run)
+    until(lambda: not service.unfinished(), 30, "the end of all")
+    query = "select * from state where service_name like 'limit_race.budget%'"
+    until(lambda: not service.engine.admin.query(query), 20, "forgetting")
+    assert service.nothing_twice()
