@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path as FilePath
+from typing import Any
 
 import yaml
 from yaml.events import Event, ScalarEvent
@@ -96,6 +97,10 @@ class Source:
         else:
             span = self.key_span(path) if key else self.span(path)
         return Diagnostic(code, message, span, span.file or file, note=note, help=help, related=related)
+
+    def warning(self, code: str, message: str, path: Path, **more: Any) -> Diagnostic:
+        """What may be meant so; otherwise like an error."""
+        return replace(self.error(code, message, path, **more), severity="warning")
 
     def files(self) -> dict[str, str]:
         """The texts that diagnostics may point into, by name."""

@@ -206,7 +206,6 @@ def test_too_much_to_try_is_not_proved_and_takes_no_time(codes: Codes) -> None:
         (", on_reject: continue", ", when: not (not gate.approved)"),
         (", on_reject: continue, on_error: continue", ", when: gate and gate.approved"),
         (", timeout: 1h, on_timeout: reject, on_reject: continue", ", when: gate.approved"),
-        (", timeout: 1h, on_timeout: approve", ", needs: [gate]"),
     ],
 )
 def test_a_guarded_tool(codes: Codes, gate: str, pay: str) -> None:
@@ -276,7 +275,7 @@ def test_a_fail_after_a_refusal_guards(codes: Codes) -> None:
         "nodes:\n" + GATE.replace("GATE", ", on_reject: continue") + "  stop: {fail: No., when: not gate.approved}\n"
     )
     assert codes(nodes + PAY.replace("PAY", ", needs: [stop]")) == []
-    assert codes(nodes + PAY.replace("PAY", ", needs: [gate]")) == ["unguarded-tool"]
+    assert codes(nodes + PAY.replace("PAY", ", needs: [gate]")) == ["unheeded-gate", "unguarded-tool"]
 
 
 # ---------------------------------------------------------------- scopes, switches, types

@@ -8,10 +8,12 @@ from agentflow.check import (
     conversations,
     events,
     gates,
+    heed,
     models,
     order,
     own,
     places,
+    races,
     reachability,
     references,
     switch,
@@ -36,6 +38,8 @@ def check(graph: GraphSpec) -> Iterator[Diagnostic]:
     yield from conversations.check(analysis, typed)
     yield from reachability.check(analysis, typed.order)
     yield from gates.check(analysis, typed)
+    yield from heed.check(analysis, typed.order)
+    yield from races.check(analysis)
     yield from models.check(graph)
     yield from events.check(analysis)
 

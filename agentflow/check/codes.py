@@ -132,6 +132,58 @@ the first round, or never. Refer to a node of the loop, to index, or to previous
     until: critic.content
 """,
     ),
+    "unheeded-gate": Explanation(
+        "An approval, a question or a guard stops nothing: what it is there for does not wait for it.",
+        """
+Nodes with no path between them run at the same time. An approval that no node waits for is asked while everything else
+happens; a fail with a condition ends the run when the rest may be done already. Let what it is to stop wait for it, by
+needs, or by referring to it.
+
+    guard: {fail: out of stock, when: not stock.ok}
+    ship:  {tool: ship, with: {order: "{{ input.order }}"}}                    # wrong: ships beside the guard
+    ship:  {tool: ship, with: {order: "{{ input.order }}"}, needs: [guard]}
+""",
+    ),
+    "write-beside-approval": Explanation(
+        "Something is changed while an approval in the same place is still being asked.",
+        """
+Some nodes wait for the approval, this one does not. If it belongs to what is to be approved, let it wait too; if it is
+to happen in any case, let the approval wait for it, so that the order is in the file.
+
+    book:   {tool: book}                       # may have happened when it is rejected
+    book:   {tool: book, needs: [sign_off]}
+""",
+    ),
+    "approved-by-time": Explanation(
+        "A dangerous tool runs when nobody has answered.",
+        """
+With on_timeout: approve an approval that expires counts as given. That is for what does little harm: nothing dangerous
+may happen because nobody looked. Let the approval be rejected or fail in the end, and escalate before.
+
+    sign_off: {approval: Pay?, approvers: [claims], timeout: 1d, on_timeout: approve}      # wrong before a payment
+    sign_off: {approval: Pay?, approvers: [claims], timeout: 1d, on_timeout: reject}
+""",
+    ),
+    "loser-not-undone": Explanation(
+        "A branch that loses a race leaves something behind.",
+        """
+With join: any, first, or a number of branches, those that are not waited for are cancelled, and what they did is undone
+by its compensations. A tool without one leaves what it did. For a dangerous tool that is an error.
+
+    book: {python: "tools.desk:book"}                                                     # wrong in a race
+    book: {python: "tools.desk:book", compensate: {tool: cancel, with: {id: "{{ result.id }}"}}}
+""",
+    ),
+    "retry-without-key": Explanation(
+        "A tool that changes something is called again when it fails, and cannot tell.",
+        """
+A try that fails may have taken effect: the answer was lost, the connection broke. A function that takes idempotency_key
+gets the same one in every try and can hand it on, so that the other side does it once.
+
+    def charge(amount: float) -> Receipt: ...     # with a retry: may charge twice
+    def charge(amount: float, idempotency_key: str) -> Receipt: ...
+""",
+    ),
     "self-reference": Explanation(
         "A node refers to itself, or waits for itself.",
         """

@@ -61,7 +61,7 @@ def _index(data: Json, path: Path, name: str) -> int:
 
 def _node(typed: Typed, place: Place, before: _Gates, tool: str, path: Path) -> Iterator[Diagnostic]:
     gates = list(before.before(place))
-    if any(map(_ends_the_run, gates)):
+    if any(_ends_the_run(gate) and not _approves_late(gate) for gate in gates):
         return
     facts = typed.facts(place)
     named = {name for of, _ in facts[:MOST_ASKED] for name in names_in(of)}
@@ -69,12 +69,32 @@ def _node(typed: Typed, place: Place, before: _Gates, tool: str, path: Path) -> 
     # Those that the conditions name come first; of the others, the last may be proved to be skipped.
     asked = [gate for gate in asked if gate.node.name in named][-MOST_ASKED:][::-1] + asked[-2:]
     open_case: Counterexample | None = None
+    late: Place | None = None  # an approval that would do, if time did not approve
     for gate in asked:
         found = counterexample(typed.names_world(place.scope), facts, approved_or_skipped(gate.node.name))
         if found is None:
-            return
-        open_case = open_case or found
+            if not _approves_late(gate):
+                return
+            late = late or gate
+        else:
+            open_case = open_case or found
+    late = late or next((gate for gate in gates if _ends_the_run(gate)), None)
+    if late is not None:
+        yield _approved_by_time(typed.analysis, place, tool, path, late)
+        return
     yield _unguarded(typed.analysis, place, tool, path, gates, asked, open_case)
+
+
+def _approves_late(gate: Place) -> bool:
+    return isinstance(gate.node.body, ApprovalBody) and gate.node.body.on_timeout == "approve"
+
+
+def _approved_by_time(analysis: Analysis, place: Place, tool: str, path: Path, gate: Place) -> Diagnostic:
+    source = analysis.graph.source
+    message = f"the dangerous tool {quoted(tool)} runs when nobody answers: {quoted(gate.node.name)} then approves"
+    related = ((source.span(path), f"{quoted(place.node.name)} calls it"),)
+    help = "on_timeout: reject or fail; or escalate to somebody who answers"
+    return source.error("approved-by-time", message, (*gate.node.path, "on_timeout"), help=help, related=related)
 
 
 def _unguarded(

@@ -1,0 +1,61 @@
+"""What nodes do to the world: by the tools that they call, themselves or through agents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from agentflow.check.places import Place
+from agentflow.diagnostics import Path
+from agentflow.nodes.agent import AgentBody
+from agentflow.nodes.registry import KINDS
+from agentflow.spec.model import GraphSpec, ToolSpec
+
+
+@dataclass(frozen=True)
+class Call:
+    """A tool that a node calls, or may call through an agent, and where the file says so."""
+
+    place: Place
+    tool: ToolSpec
+    path: Path
+
+
+def writes(graph: GraphSpec, place: Place) -> Iterator[Call]:
+    """The calls of a node, and of all that is inside it, that change something."""
+    for inner in inside(place):
+        node = inner.node
+        called = graph.tools.get(KINDS[node.kind].called_tool(node) or "")
+        if called is not None and called.effect != "read":
+            yield Call(inner, called, (*node.path, node.kind))
+        if isinstance(node.body, AgentBody):
+            for tool in _of_agent(graph, node.body.agent):
+                yield Call(inner, tool, (*node.path, "agent"))
+
+
+def inside(place: Place) -> Iterator[Place]:
+    """A node and all that is inside it."""
+    yield place
+    for branch in place.branches:
+        yield from inside(branch)
+    for block in place.blocks:
+        for one in block.places.values():
+            yield from inside(one)
+
+
+def _of_agent(graph: GraphSpec, name: str) -> Iterator[ToolSpec]:
+    """The tools that change something, of an agent and of those that it calls or hands over to."""
+    seen, left = {name}, [name]
+    found: dict[str, ToolSpec] = {}
+    while left:
+        agent = graph.agents.get(left.pop())
+        if agent is None:
+            continue
+        for _, tool in graph.tools_of(agent):
+            if tool in graph.tools and graph.tools[tool].effect != "read":
+                found.setdefault(tool, graph.tools[tool])
+        for other in (*agent.tools, *agent.handoffs):
+            if other in graph.agents and other not in seen:
+                seen.add(other)
+                left.append(other)
+    yield from found.values()
