@@ -113,7 +113,8 @@ class Sample:
 class Load:
     """Runs batches; every key is new."""
 
-    def __init__(self, both: Stand) -> None:
+    def __init__(self, both: Stand, body: bytes = BODY) -> None:
+        self.body = body
         self.host = urlsplit(both.ingress).netloc
         self.keys = itertools.count()
         self.tasks = Path(f"/proc/{both.pid}/task")
@@ -146,7 +147,7 @@ class Load:
 
     def _run(self, connection: http.client.HTTPConnection, graph: str, key: str) -> float:
         began = time.perf_counter()
-        connection.request("POST", path(graph, key, "run"), BODY, {"content-type": "application/json"})
+        connection.request("POST", path(graph, key, "run"), self.body, {"content-type": "application/json"})
         response = connection.getresponse()
         answer = response.read()
         assert response.status == 200, answer
@@ -177,12 +178,12 @@ class Round:
         return float(second / first) if first else 0.0
 
 
-def measured(load: Load, concurrency: int, seconds: float) -> list[Round]:
+def measured(load: Load, concurrency: int, seconds: float, hand: str = HAND, generated: str = GENERATED) -> list[Round]:
     """Rounds for as long as `seconds`: short ones, so that what else the machine does falls on both alike."""
     rounds: list[Round] = []
     end = time.monotonic() + seconds
     while time.monotonic() < end or len(rounds) < 3:
-        rounds.append(Round(*(load.sample(graph, concurrency, concurrency) for graph in (HAND, GENERATED, HAND))))
+        rounds.append(Round(*(load.sample(graph, concurrency, concurrency) for graph in (hand, generated, hand))))
     return rounds
 
 
