@@ -15,6 +15,7 @@ USAGE = 2
 INTERRUPTED = 130
 COMMANDS = {
     "check": "say what is wrong with graphs",
+    "fmt": "put the keys of graphs into the language's order",
     "test": "run the cases of graphs",
     "compile": "write the Python modules of graphs",
     "serve": "run graphs on a Restate server",
@@ -32,7 +33,7 @@ COMMANDS = {
     "explain": "tell what an error code means",
 }
 
-BRIEF = frozenset({"check", "compile", "explain", "visualize"})  # they end before there is garbage worth collecting
+BRIEF = frozenset({"check", "compile", "explain", "fmt", "visualize"})  # they end before there is much garbage
 
 
 def main(argv: Sequence[str] | None = None) -> int:
