@@ -138,9 +138,9 @@ ignored, so that a graph never does less than it says.
     "misplaced-key": Explanation(
         "A key has no meaning where it stands.",
         """
-The key exists, but belongs to something else, or needs another key beside it: retry belongs to agent and tool
-nodes, on_timeout and escalate to an approval with a timeout, on_failure to join: all, entry to a graph without nodes,
-minimum to a field that is a number.
+The key exists, but belongs to something else, or needs another key beside it: retry belongs to agent, tool, graph
+and service nodes, on_timeout and escalate to an approval with a timeout, on_failure to join: all, entry to a graph
+without nodes, minimum to a field that is a number.
 """,
     ),
     "missing-key": Explanation(

@@ -325,6 +325,46 @@ class Receive:
 
 
 @dataclass(frozen=True)
+class Graph:
+    """A graph of the project, to be called."""
+
+    name: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Service:
+    """A Restate handler, to be called; what it gives is checked against `returns`."""
+
+    name: str
+    handler: str
+    returns: Type | None
+
+
+@dataclass(frozen=True)
+class Call:
+    """Something else is called, in an invocation of its own; or sent to, and left alone."""
+
+    callee: Graph | Service
+    args: Value | None
+    key: Text | None  # None: from the run and the node's place
+    mode: Literal["call", "send"]
+    delay: int | None  # ms
+    until: Expr | None
+    retry: Retry | None
+
+    @property
+    def unknown(self) -> bool:
+        """Whether it must be asked first what is called: without a key, an object's is not called."""
+        return isinstance(self.callee, Service) and self.key is None
+
+    @property
+    def one_wait(self) -> bool:
+        """Whether it waits at most once; else it can only run beside others in an invocation of its own."""
+        return not self.unknown and self.retry is None
+
+
+@dataclass(frozen=True)
 class Fan:
     """Several at once; each branch is one node in a scope of its own."""
 
@@ -410,7 +450,9 @@ class Fail:
     code: int
 
 
-Op = Step | Turn | Gate | Fan | Each | Choice | Group | Loop | Let | Wait | Put | Emit | Fail | Question | Receive
+Op = (
+    Step | Turn | Gate | Fan | Each | Choice | Group | Loop | Let | Wait | Put | Emit | Fail | Question | Receive | Call
+)
 
 
 @dataclass(frozen=True)

@@ -47,8 +47,12 @@ def check(graph: GraphSpec) -> Iterator[Diagnostic]:
 def analysed(graph: GraphSpec) -> Typed:
     """The graph with every node at its place, and typed. The last one is kept: lowering follows checking."""
     if not _last or _last[0][0] is not graph:
-        analysis = places.analyse(graph)
-        typed = Typed(analysis, order.Order(analysis))
-        typed.run()
-        _last[:] = [(graph, typed)]
+        _last[:] = [(graph, typed(graph))]
     return _last[0][1]
+
+
+def typed(graph: GraphSpec) -> Typed:
+    analysis = places.analyse(graph)
+    found = Typed(analysis, order.Order(analysis))
+    found.run()
+    return found

@@ -307,6 +307,27 @@ Messages are sent to a run by its key, and only the runs of a workflow have one.
 wait for something from outside is made a workflow, or calls one (graph: NAME).
 """,
     ),
+    "unknown-graph": Explanation(
+        "There is no graph of that name in the project.",
+        """
+`graph: NAME` calls the graph in NAME.yaml, which lies beside the caller or in the project's folder graphs/, and says
+`graph: NAME` itself. What another project serves, or is no graph, is called as `service: "Name/handler"`.
+""",
+    ),
+    "invalid-graph": Explanation(
+        "A graph that is called has mistakes of its own.",
+        """
+What it takes and gives cannot be made out, and so its call cannot be checked. `agentflow check` on its file tells
+what is wrong there.
+""",
+    ),
+    "bad-service": Explanation(
+        "A handler elsewhere is written Service/handler.",
+        """
+The name of a Restate service, object or workflow, a slash, and the name of one of its handlers: `Scoring/rate`, for
+a graph of another project `fraud/run`.
+""",
+    ),
     "event-of-two-types": Explanation(
         "Two nodes wait for the same message, with different types.",
         """

@@ -113,15 +113,22 @@ def _environment(args: argparse.Namespace) -> dict[str, str]:
 
 
 def _compile(paths: list[Path], folder: Path) -> dict[Path, Built] | None:
-    """Each graph's module in `folder`; None when a graph is wrong, and all that is has been told."""
+    """Each graph's module in `folder`, and of each that these call; None when one is wrong, and that has been told."""
+    from agentflow.codegen.invocations import called_graphs
     from agentflow.driver import Invalid, build
     from agentflow.rendering import render
 
     built: dict[Path, Built] = {}
     valid = True
-    for path in dict.fromkeys(paths):
+    left, seen = list(paths), set[Path]()
+    while left:
+        path = left.pop(0)
+        if path.absolute() in seen:
+            continue
+        seen.add(path.absolute())
         try:
             built[path] = build(path, folder / str(len(built)))
+            left += called_files(called_graphs(built[path].program), path)
         except Invalid as invalid:
             source = invalid.result.source
             texts = source.files() if source is not None else {}
@@ -148,6 +155,21 @@ def _missing_secrets(graphs: dict[Path, Built]) -> Iterator[str]:
                     needed.setdefault(name, []).append(tool.name)
         for name, tools in needed.items():
             yield f"{name} is not set: in {built.program.name}, calls of {', '.join(tools)} fail until it is"
+
+
+def called_files(names: list[str], path: Path) -> list[Path]:
+    """Where the graphs are that one calls: as it was compiled, they are there."""
+    from agentflow.callees import Callee, find
+    from agentflow.source import read
+
+    source, _ = read(path)
+    found = [find(name, source, project_root(path)) for name in names] if source is not None else []
+    return [_as_given(callee.file) for callee in found if isinstance(callee, Callee)]
+
+
+def _as_given(file: Path) -> Path:
+    here = Path.cwd()
+    return file.relative_to(here) if file.is_relative_to(here) else file
 
 
 def _check_models(graphs: dict[Path, Built], offline: bool) -> None:

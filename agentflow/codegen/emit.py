@@ -76,7 +76,7 @@ def node(module: Module, writer: Writer, one: ir.Node) -> None:
             arguments.append(("on_error", Call("af.Otherwise", [module.node_names[other.path]])))
         case _:
             assert_never(one.on_error)
-    if one.undo is not None and not isinstance(one.op, ir.Step):
+    if one.undo is not None and not _undoes_itself(one.op):
         arguments.append(("undo", undo(module, one.undo)))
     writer.statement("@", Call("af.node", arguments))
     kind, returns = _signature(module, one.op)
@@ -87,6 +87,11 @@ def node(module: Module, writer: Writer, one: ir.Node) -> None:
     writer.dedent()
 
 
+def _undoes_itself(op: ir.Op) -> bool:
+    """Whether its flight holds the node's compensation, and knows whether it is due."""
+    return isinstance(op, ir.Step) or (isinstance(op, ir.Call) and op.mode == "call" and op.retry is None)
+
+
 def _signature(module: Module, op: ir.Op) -> tuple[str, str]:
     match op:
         case ir.Step(tool=tool):
@@ -95,6 +100,8 @@ def _signature(module: Module, op: ir.Op) -> tuple[str, str]:
             return "def", "af.Flight"
         case ir.Let() | ir.Put() | ir.Emit() | ir.Fail():
             return "def", "af.Json"
+        case ir.Call(one_wait=True):
+            return ("def", "af.Json") if op.mode == "send" else ("def", "af.Flight")
         case _:
             return "async def", "af.Json"
 
@@ -111,6 +118,8 @@ def _body(module: Module, writer: Writer, one: ir.Node) -> None:
             _question(module, writer, one, one.op)
         case ir.Receive():
             _receive(module, writer, one.op)
+        case ir.Call():
+            _call(module, writer, one, one.op)
         case ir.Fan():
             _fan(module, writer, one.op)
         case ir.Each():
@@ -221,6 +230,41 @@ def _time_out(op: ir.Question | ir.Receive) -> Arguments:
     if op.timeout is None or op.on_timeout is None:
         return []
     return [("timeout", duration(op.timeout)), ("on_timeout", literal(op.on_timeout))]
+
+
+def _call(module: Module, writer: Writer, one: ir.Node, op: ir.Call) -> None:
+    target, known = callee(module, one, op.callee), "callee"
+    if op.unknown:
+        writer.statement("callee = await ", Call("run.known", [target]))
+    arguments: Arguments = [known if op.unknown else target]
+    if op.args is not None:
+        arguments.append(data(op.args.data))
+    if op.key is not None:
+        arguments.append(("key", module.text(op.key, one.path, "key")))
+    if op.mode == "send":
+        if op.delay is not None:
+            arguments.append(("delay", duration(op.delay)))
+        if op.until is not None:
+            arguments.append(("until", literal(op.until.text)))
+        writer.statement("return ", Call("run.send", arguments))
+    elif op.retry is not None:
+        writer.statement("return await ", Call("run.call_again", [*arguments, ("retry", retry(op.retry))]))
+    else:
+        if one.undo is not None:
+            arguments.append(("undo", undo(module, one.undo)))
+        flight = Call("run.call_out", arguments)
+        writer.statement("return ", flight) if op.one_wait else writer.statement(
+            "return await ", Call("run.land", [flight])
+        )
+
+
+def callee(module: Module, one: ir.Node, of: ir.Graph | ir.Service) -> Expression:
+    if isinstance(of, ir.Graph):
+        return Call("af.CalledGraph", [literal(of.name), ("kind", literal(of.kind))])
+    arguments: Arguments = [literal(f"{of.name}/{of.handler}")]
+    if of.returns is not None:
+        arguments.append(("returns", module.types.annotation(of.returns, *one.path.split("."), "returns")))
+    return Call("af.CalledService", arguments)
 
 
 def _fan(module: Module, writer: Writer, op: ir.Fan) -> None:

@@ -50,6 +50,12 @@ def events(program: ir.Program) -> dict[str, ir.Receive]:
     return found
 
 
+def called_graphs(program: ir.Program) -> list[str]:
+    """The graphs of the project that a run may call or start."""
+    nodes = [node.op.callee for node in everything(program) if isinstance(node.op, ir.Call)]
+    return list(dict.fromkeys(callee.name for callee in nodes if isinstance(callee, ir.Graph)))
+
+
 def own(program: ir.Program) -> list[ir.Node]:
     """The nodes with invocations of their own, in file order. Of a long list each part has one."""
     tools = {tool.name: tool for tool in program.tools}
@@ -98,5 +104,9 @@ def _needs_own(node: ir.Node, tools: Mapping[str, ir.Tool]) -> bool:
             return not tool.one_step or (node.on_error is not None and undone_when_failed)
         case ir.Gate() | ir.Wait() | ir.Let() | ir.Put() | ir.Emit() | ir.Fail() | ir.Question() | ir.Receive():
             return False
+        case ir.Call(one_wait=True, mode="call"):
+            return node.on_error is not None and node.undo is not None and node.undo.on == "attempted"
+        case ir.Call():
+            return not node.op.one_wait
         case _:
             return True

@@ -38,7 +38,13 @@ def _field(name: str, type: Type, required: bool) -> Field:
 
 
 def check(
-    args: Mapping[str, Json], path: Path, call: Path, tool: str, signature: Signature | None, source: Source
+    args: Mapping[str, Json],
+    path: Path,
+    call: Path,
+    tool: str,
+    signature: Signature | None,
+    source: Source,
+    what: str = "tool",
 ) -> Iterator[Diagnostic]:
     """What does not fit: names that there are not, arguments that are missing, literals of the wrong type.
 
@@ -53,7 +59,7 @@ def check(
             yield from _check_literal(data, (*path, name), parameter.type, source)
         elif not signature.open:
             help = choices_help(name, [other for other in known if other not in args])
-            message = f"the tool {quoted(tool)} has no parameter {quoted(name)}"
+            message = f"the {what} {quoted(tool)} has no {'parameter' if what == 'tool' else 'input'} {quoted(name)}"
             yield source.error("unknown-parameter", message, (*path, name), key=True, help=help)
     missing = [p.name for p in signature.parameters if p.required and p.name not in args]
     if missing:

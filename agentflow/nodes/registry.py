@@ -11,10 +11,12 @@ from agentflow.nodes.emit import EmitKind
 from agentflow.nodes.event import EventKind
 from agentflow.nodes.fail import FailKind
 from agentflow.nodes.for_each import ForEachKind
+from agentflow.nodes.graph import GraphKind
 from agentflow.nodes.group import NodesKind, StepsKind
 from agentflow.nodes.kind import Kind
 from agentflow.nodes.loop import LoopKind
 from agentflow.nodes.parallel import ParallelKind
+from agentflow.nodes.service import ServiceKind
 from agentflow.nodes.set import SetKind
 from agentflow.nodes.switch import SwitchKind
 from agentflow.nodes.tool import ToolKind
@@ -40,11 +42,13 @@ KINDS: dict[str, Kind[Any]] = {  # Any: each kind has its own body, and only the
         EmitKind(),
         EventKind(),
         SetKind(),
+        GraphKind(),
+        ServiceKind(),
         FailKind(),
         UnreadKind(),
     )
 }
 
 VERBS = tuple(verb for verb in KINDS if verb)
-LATER = ("graph", "service")
+LATER: tuple[str, ...] = ()
 """Verbs of the language that are not supported yet."""

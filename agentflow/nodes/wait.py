@@ -30,7 +30,7 @@ class WaitKind(Kind[WaitBody]):
         value = reader.take("wait")
         if isinstance(value, dict):
             inner = reader.mapping("wait")
-            until = _until(inner) if inner is not None and inner.require("until", "write {until: TIME}") else None
+            until = read_until(inner) if inner is not None and inner.require("until", "write {until: TIME}") else None
             if inner is not None:
                 inner.finish(known=("until",))
             return WaitBody(None, until) if until is not None else None
@@ -72,7 +72,7 @@ class WaitKind(Kind[WaitBody]):
         )
 
 
-def _until(reader: Reader) -> str | None:
+def read_until(reader: Reader) -> str | None:
     """An expression; a time as such stands for itself."""
     value = reader.string("until", "a time, or an expression of one")
     if value is None or not looks_like_time(value):

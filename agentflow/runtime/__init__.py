@@ -4,6 +4,7 @@ from pydantic import Field
 
 from agentflow.runtime.approvals import Escalation, Notify
 from agentflow.runtime.budgets import budget
+from agentflow.runtime.calls import CalledGraph, CalledService
 from agentflow.runtime.command_tool import command
 from agentflow.runtime.entry import own_invocations, service, workflow
 from agentflow.runtime.flights import Flight
@@ -41,6 +42,8 @@ from agentflow.types import Json
 __all__ = [
     "Agent",
     "Api",
+    "CalledGraph",
+    "CalledService",
     "Env",
     "Escalation",
     "Event",

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import restate
 from restate.exceptions import TerminalError
 
-from agentflow.runtime import messages, saga, schema
+from agentflow.runtime import messages, results, saga
 from agentflow.runtime.errors import NodeError
 from agentflow.runtime.flights import Flight
 from agentflow.runtime.graph import Event, Graph, milliseconds
 from agentflow.runtime.invocation import Future
+from agentflow.runtime.schema import Mismatch
 from agentflow.runtime.times import rfc3339
 from agentflow.types import Json
 
@@ -71,8 +72,8 @@ class EventFlight(Flight):
                 return None
             raise NodeError("event", f"{path}: nobody sent {self.event.name} in time", code=504, node=path)
         try:
-            return schema.taken(self.event.type, answer.get("data"))
-        except schema.Mismatch as mismatch:  # it was checked as it came, by a newer revision
+            return results.fitted(answer.get("data"), self.event.type)
+        except Mismatch as mismatch:  # it was checked as it came, by a newer revision
             message = f"{path}: {self.event.name} does not fit: {mismatch}"
             raise NodeError("event", message, code=400, node=path) from None
 
@@ -96,8 +97,8 @@ async def accept(graph: Graph, ctx: restate.WorkflowSharedContext, body: bytes) 
         known = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(graph.events) or 'none'}"
         raise TerminalError(f"{graph.name} takes no event {name!r}: {known}", status_code=404)
     try:
-        fitting = schema.taken(event.type, data)
-    except schema.Mismatch as mismatch:
+        fitting = results.fitted(data, event.type)
+    except Mismatch as mismatch:
         raise TerminalError(f"the data of {name} do not fit: {mismatch}", status_code=400) from None
     run: dict[str, Any] | None = await ctx.get("run", type_hint=dict)
     if run is not None and ("ended" in run or run.get("state") == "cancelled"):
@@ -110,9 +111,9 @@ async def accept(graph: Graph, ctx: restate.WorkflowSharedContext, body: bytes) 
 
 def _read(body: bytes) -> tuple[str, Json]:
     try:
-        given = json.loads(body, parse_constant=schema.no_number)
+        given: Any = results.loads(body.decode())
         json.dumps(given, ensure_ascii=False).encode()
-    except (ValueError, RecursionError):
+    except ValueError:
         given = None
     if not isinstance(given, dict) or not isinstance(given.get("name"), str) or not set(given) <= {"name", "data"}:
         raise TerminalError('an event is {"name": "...", "data": ...}', status_code=400)

@@ -10,7 +10,8 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
-from agentflow.runtime import clock, joins, lists, saga, steps, streams, templates
+from agentflow.runtime import calls, clock, joins, lists, saga, steps, streams, templates
+from agentflow.runtime.calls import CalledService, Callee
 from agentflow.runtime.conversations import joined
 from agentflow.runtime.errors import Interruption, NodeError, TemplateError, TimedOut
 from agentflow.runtime.flights import CallFlight, Flight, LateFlight, StepFlight, abandon
@@ -164,6 +165,34 @@ class Run:
         from agentflow.runtime.events import receive
 
         return receive(self, event, timeout, on_timeout)
+
+    async def known(self, callee: CalledService) -> CalledService:
+        """A handler elsewhere that is called without a key, once it is known whether it has keys."""
+        return await calls.known(self, callee)
+
+    def call_out(
+        self, callee: Callee, data: Json | None = None, *, key: str | None = None, undo: Undo | None = None
+    ) -> Flight:
+        """Calls a graph, or a handler elsewhere, in an invocation of its own. `undo` is the node's own compensation."""
+        return calls.call(self, callee, None if data is None else self.value(data), key, undo)
+
+    async def call_again(
+        self, callee: Callee, data: Json | None = None, *, key: str | None = None, retry: Retry
+    ) -> Json:
+        """Calls likewise, and again where it failed, as `retry` says."""
+        return await calls.call_again(self, callee, None if data is None else self.value(data), key, retry)
+
+    def send(
+        self,
+        callee: Callee,
+        data: Json | None = None,
+        *,
+        key: str | None = None,
+        delay: str | None = None,
+        until: str | None = None,
+    ) -> Json:
+        """Starts a graph, or calls a handler elsewhere, and goes on. The value says under which key."""
+        return calls.send(self, callee, None if data is None else self.value(data), key, delay, until)
 
     def values(self, *names: str) -> Json:
         """The values of several nodes as an object: what a scope without an `output` gives."""

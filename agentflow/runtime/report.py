@@ -63,6 +63,10 @@ class Report:
         log = self._log(path, "waiting", at, between=True, waits=dict(waits))
         self.put(path, {**self.nodes.get(path, {}), "state": "waiting", "waits": dict(waits), **log})
 
+    def calling(self, path: str, target: Mapping[str, Any]) -> None:
+        """The node has called something with a run of its own."""
+        self.put(path, {**self.nodes.get(path, {}), "calls": dict(target)})
+
     def going_on(self, path: str, at: float) -> None:
         """What it waited for is over."""
         if self.trace is not None:

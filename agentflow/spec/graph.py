@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal, TypedDict
 
 from agentflow.diagnostics import Diagnostic, Path, choices_help, quoted
@@ -65,6 +65,31 @@ def parse(source: Source) -> tuple[GraphSpec | None, list[Diagnostic]]:
     names = source.data.get("types") if isinstance(source.data, dict) else None
     reading.type_names = frozenset(names) if isinstance(names, dict) else frozenset()
     return _graph(reader), reading.problems
+
+
+@dataclass(frozen=True)
+class Interface:
+    """The head of a graph: what there is to know before it is called."""
+
+    name: str
+    kind: str
+    description: str | None
+    input: Type
+    types: Mapping[str, Type]
+
+
+def interface(source: Source) -> tuple[Interface | None, list[Diagnostic]]:
+    """The head of a graph, without a look at its nodes, tools or agents."""
+    reading = Reading(source, project_root(source.path))
+    reader = reading.reader((), source.data, "the graph")
+    if reader is None:
+        return None, reading.problems
+    names = source.data.get("types") if isinstance(source.data, dict) else None
+    reading.type_names = frozenset(names) if isinstance(names, dict) else frozenset()
+    name, description, kind = _name(reader), reader.text("description"), _kind(reader)
+    types = reading.types = read_types(reader, "types")
+    entry = None if reader.has("nodes") or reader.has("steps") else "entry"
+    return Interface(name, kind, description, _input(reader, entry), types), reading.problems
 
 
 def _graph(reader: Reader) -> GraphSpec:

@@ -35,7 +35,7 @@ class NodeReader:
         body = kind.parse(reader, self)
         node = self._common(reader, name, kind, body)
         known = (verb, *kind.keys, *COMMON, *(("retry",) if kind.retries else ()))
-        elsewhere = {} if kind.retries else {"retry": "retry belongs to agent and tool nodes"}
+        elsewhere = {} if kind.retries else {"retry": "retry belongs to agent, tool, graph and service nodes"}
         reader.finish(later=kind.later, known=known, elsewhere=elsewhere)
         return node
 

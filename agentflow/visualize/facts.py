@@ -9,6 +9,7 @@ from typing import Literal, assert_never
 from agentflow.ir import (
     Agent,
     ApiOperation,
+    Call,
     Choice,
     Command,
     Continue,
@@ -18,6 +19,7 @@ from agentflow.ir import (
     Fail,
     Fan,
     Gate,
+    Graph,
     Group,
     Http,
     Let,
@@ -125,6 +127,8 @@ def _operation(node: Node, names: Names) -> Iterator[Fact]:
             yield from _turn(node.op, names)
         case Gate():
             yield from _gate(node.op)
+        case Call():
+            yield from _call(node.op)
         case Question():
             yield from _question(node.op)
         case Receive(event=event, timeout=timeout):
@@ -254,6 +258,17 @@ def _gate(op: Gate) -> Iterator[Fact]:
         yield Fact("has", "notifies by", visible(op.notify.tool))
 
 
+def _call(op: Call) -> Iterator[Fact]:
+    name = op.callee.name if isinstance(op.callee, Graph) else f"{op.callee.name}/{op.callee.handler}"
+    held = f", after {duration(op.delay)}" if op.delay is not None else ""
+    held = f", at {one_line(op.until.text)}" if op.until is not None else held
+    yield Fact("does", "starts" if op.mode == "send" else "", visible(name) + held)
+    if op.key is not None:
+        yield Fact("says", "key", one_line(without_braces(op.key.template)), in_title=True)
+    if op.args is not None and op.args.data:
+        yield Fact("says", "with", arguments(op.args.data), in_title=True)
+
+
 def _question(op: Question) -> Iterator[Fact]:
     yield Fact("says", "", f'"{one_line(without_braces(op.message.template))}"')
     yield Fact("asks", "asks", words(op.to.data) + _for(op.timeout))
@@ -278,7 +293,7 @@ def _limits(node: Node, names: Names) -> Iterator[Fact]:
     if node.timeout is not None and not isinstance(node.op, Gate):
         yield Fact("limit", "within", duration(node.timeout))
     tool = names.tool(node.op.tool) if isinstance(node.op, Step) else None
-    retry = node.op.retry if isinstance(node.op, Step | Turn) else None
+    retry = node.op.retry if isinstance(node.op, Step | Turn | Call) else None
     retry = retry or (tool.retry if tool is not None else None)
     if retry is not None and retry.attempts is not None:
         yield Fact("limit", "at most", "1 try" if retry.attempts == 1 else f"{retry.attempts} tries")
