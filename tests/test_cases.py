@@ -40,6 +40,8 @@ WRONG = [
         'lacks "claim_id"',
     ),
     ("cases: {one: {expect: {state: succeeded}}}\n", "argument-type", "one", 'it lacks "claim_id"'),
+    (case("messages: [{input: {}}]"), "unknown-key", "messages", 'the case "one" has no key "messages"'),
+    (case(expect="{kept: {}}"), "unknown-key", "kept", '"expect" has no key "kept"'),
     # tools
     (case("tools: {pya: {return: null}}"), "unknown-tool", "pya", 'there is no tool "pya"'),
     (case("tools: {pay: {id: p1}}"), "no-verb", "{id: p1}", "here is none"),

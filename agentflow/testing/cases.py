@@ -28,6 +28,7 @@ STARTED = datetime.fromisoformat("2026-01-01T00:00:00+00:00").timestamp()
 KEYS = (
     "description",
     "input",
+    "messages",
     "key",
     "now",
     "replies",
@@ -43,6 +44,8 @@ LISTS = ("skipped", "failed", "succeeded", "cancelled", "waiting")  # of nodes
 EXPECTED = (
     "state",
     "output",
+    "outputs",
+    "kept",
     "error",
     "nodes",
     *LISTS,
@@ -79,13 +82,21 @@ class Sent:
 
 
 @dataclass(frozen=True)
+class Message:
+    """What an object is told: so long after the first, in milliseconds; else when all before it have been answered."""
+
+    input: Json
+    after: int | None
+
+
+@dataclass(frozen=True)
 class Case:
     name: str
     path: Path
     source: Source
     graph: FilePath
     program: ir.Program
-    input: Json
+    messages: Sequence[Message]  # one, but for an object
     key: str | None
     now: float  # seconds since 1970 when the run begins
     decisions: Mapping[str, Decision | Sequence[Decision]] = field(default_factory=dict)  # by node
@@ -180,14 +191,14 @@ def _case(reader: Reader, name: str, source: Source, graph: FilePath, program: i
     reader.take("description")
     _replies(reader, names)
     read_stubs(reader, names.tools, names.types)
-    expect = _expect(reader, names)
+    expect = _expect(reader, program, names)
     case = Case(
         name=name,
         path=reader.path,
         source=source,
         graph=graph,
         program=program,
-        input=_input(reader, program, names, expect),
+        messages=_messages(reader, program, names, expect),
         key=reader.string("key", "a run's key"),
         now=_now(reader),
         decisions=_decisions(reader, names),
@@ -198,6 +209,23 @@ def _case(reader: Reader, name: str, source: Source, graph: FilePath, program: i
     )
     reader.finish(known=KEYS)
     return case
+
+
+def _messages(reader: Reader, program: ir.Program, names: Names, expect: Mapping[str, Json]) -> Sequence[Message]:
+    if program.kind != "object" or not reader.has("messages"):
+        return [Message(_input(reader, program, names, expect), None)]
+    given = reader.take("messages")
+    if not isinstance(given, list) or not given:
+        reader.reading.wrong(reader.at("messages"), "a list of {input, after}", given)
+        return [Message({}, None)]
+    found = []
+    for at, data in enumerate(given):
+        message = reader.reading.reader(reader.at("messages", at), data, "a message")
+        if message is not None:
+            message.require("input")
+            found.append(Message(_input(message, program, names, expect), message.duration("after")))
+            message.finish()
+    return found
 
 
 def _input(reader: Reader, program: ir.Program, names: Names, expect: Mapping[str, Json]) -> Json:
@@ -367,7 +395,7 @@ def _after(reader: Reader) -> int:
 # ---------------------------------------------------------------- what is expected
 
 
-def _expect(reader: Reader, names: Names) -> Mapping[str, Json]:
+def _expect(reader: Reader, program: ir.Program, names: Names) -> Mapping[str, Json]:
     if not reader.require("expect", help="say what comes of it: expect: {state: succeeded}"):
         return {}
     expect = reader.mapping("expect")
@@ -377,6 +405,8 @@ def _expect(reader: Reader, names: Names) -> Mapping[str, Json]:
         reader.error("empty-block", '"expect" expects nothing', reader.at("expect"))
     expect.choice("state", STATES)
     expect.take("output")
+    for key in ("outputs", "kept") if program.kind == "object" else ():
+        expect.take(key)
     _error(expect)
     _of_nodes(expect, names)
     _calls(expect, names)

@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any
 
 from agentflow.admin import Row, text
-from agentflow.client import Refused, Started, path, request
+from agentflow.client import Answer, Refused, path, request
 from agentflow.serve.stand import Stand
 from agentflow.testing.cases import Case, Decision, bare, static
 from agentflow.testing.outcome import Outcome, of_answer
@@ -32,17 +32,21 @@ COLUMNS = (
     "retry_count, last_failure, created_at"
 )
 _KINDS = (
+    "Command: AttachInvocation",
     "Command: Call",
     "Command: CompleteAwakeable",
     "Command: OneWayCall",
     "Command: Run",
     "Command: SendSignal",
     "Command: Sleep",
+    "Notification: AttachInvocation",
     "Notification: Call",
     "Notification: Run",
     "Notification: Signal",
     "Notification: Sleep",
 )
+
+_FIRST = """split_part(split_part(entry_json, '"inv_', 2), '"', 1)"""  # the first invocation that an entry names
 
 
 def _part(name: str) -> str:
@@ -57,7 +61,7 @@ class Running:
     id: str
     case: Case
     key: str
-    root: str = ""  # the run's invocation
+    roots: list[str] = field(default_factory=list)  # the run's invocation, or one for each message to an object
     began: float = 0.0
     changed: float = 0.0  # real time of the last change
     rows: list[Row] = field(default_factory=list)  # its live invocations
@@ -68,8 +72,16 @@ class Running:
     done: set[str] = field(default_factory=set)  # gates and messages that have been seen to
     problems: list[tuple[tuple[str | int, ...], str]] = field(default_factory=list)
     now: float = 0.0
-    answer: Any = None
+    answers: dict[str, Answer] = field(default_factory=dict)  # by root
     stuck: str | None = None
+
+    @property
+    def root(self) -> str:
+        return self.roots[0]
+
+    @property
+    def all_sent(self) -> bool:
+        return len(self.roots) == len(self.case.messages)
 
     @property
     def service(self) -> str:
@@ -119,26 +131,40 @@ class Conductor:
             keys.add((one.service, one.key))
             one.began = one.changed = time.monotonic()
             one.now = one.case.now
-            one.root = self._start(one).invocation
+            self._tell(one)
 
-    def _start(self, one: Running) -> Started:
-        segments = (one.service, "run", "send") if one.case.program.kind == "service" else None
-        target = path(*(segments or (one.service, one.key, "run", "send")))
-        answer: Any = self._post(one, target, one.case.input).checked()
-        return Started(str(answer["invocationId"]), one.key, False)
+    def _tell(self, one: Running) -> None:
+        """Starts the run, or sends an object its next message."""
+        kind = one.case.program.kind
+        key = () if kind == "service" else (one.key,)
+        target = path(one.service, *key, "message" if kind == "object" else "run", "send")
+        answer: Any = self._post(one, target, one.case.messages[len(one.roots)].input).checked()
+        one.roots.append(str(answer["invocationId"]))
 
     def _post(self, one: Running, target: str, body: Any) -> Any:
         return request("POST", self.stand.ingress.url + target, body, {HEADER: one.id}, timeout=60)
 
     def _outcome(self, one: Running) -> Outcome:
         seen: Any = self.stand.conduct(do="outcome", case=one.id)
-        outcome = of_answer(one.answer, seen, one.service)
+        ended = len(one.answers) == len(one.case.messages)
+        outcome = of_answer(one.answers[one.roots[-1]] if ended else None, seen, one.service)
+        outcome.outputs = [_output(one.answers[root]) for root in one.roots if root in one.answers]
+        outcome.kept = self._kept(one) if one.case.program.kind == "object" else {}
         outcome.elapsed = round((one.now - one.case.now) * 1000)
         outcome.stuck = one.stuck
         outcome.problems = one.problems
         outcome.decided = self._decided(one)
         outcome.took = time.monotonic() - one.began
         return outcome
+
+    def _kept(self, one: Running) -> dict[str, Any]:
+        """What an object keeps, by name."""
+        rows = self.stand.admin.query(
+            f"select key, value_utf8 from state where service_name = {text(one.service)} "
+            f"and service_key = {text(one.key)}"
+        )
+        kept = {str(row["key"]): row for row in rows if str(row["key"]).startswith("state.")}
+        return {name.removeprefix("state."): json.loads(str(row["value_utf8"])) for name, row in kept.items()}
 
     # ------------------------------------------------------------ one look at all of them
 
@@ -152,14 +178,20 @@ class Conductor:
         ended = []
         still: list[Running] = []
         for one in self.running:
-            root = by_id.get(one.root)
-            if root is None:
+            if any(root not in by_id for root in one.roots):
                 continue  # on its way
-            if root["status"] == "completed":
-                one.answer = self.stand.ingress.result(one.root, timeout=60)
-                ended.append(one)
-                continue
-            one.family = [id for ours in (one.root, *_visits(one, rows)) for id in _family(ours, callees)]
+            for root in one.roots:
+                if root not in one.answers and by_id[root]["status"] == "completed":
+                    one.answers[root] = self.stand.ingress.result(root, timeout=60)
+            if len(one.answers) == len(one.roots):
+                if one.all_sent:
+                    ended.append(one)
+                    continue
+                if one.case.messages[len(one.roots)].after is None:
+                    self._tell(one)
+                    one.idle = False
+                    continue
+            one.family = [id for ours in (*one.roots, *_visits(one, rows)) for id in _family(ours, callees)]
             family = [by_id[id] for id in one.family]
             self._look(one, [row for row in family if row["status"] not in ("completed", "scheduled")], still)
             if one.stuck is not None:
@@ -184,7 +216,7 @@ class Conductor:
             if one.acted.get(str(row["id"]), -1) != row.get("journal_size"):
                 one.acted.pop(str(row["id"]), None)
         one.acted = {id: size for id, size in one.acted.items() if any(row["id"] == id for row in live)}
-        if live and not one.acted and all(row["status"] in ("suspended", "running") for row in live):
+        if not one.acted and all(row["status"] in ("suspended", "running") for row in live):
             still.append(one)
 
     def _act(self, still: list[Running], by_id: Mapping[str, Row]) -> None:
@@ -206,7 +238,7 @@ class Conductor:
         kinds = ", ".join(text(kind) for kind in _KINDS)
         rows = self.stand.admin.query(
             f"select id, entry_type, {_part('invocation_id')} as callee, {_part('name')} as service, "
-            f"{_part('target_invocation_id')} as target, "
+            f"{_part('target_invocation_id')} as target, {_FIRST} as first, "
             f"case when entry_type = 'Command: CompleteAwakeable' then {_part('id')} end as awakeable from sys_journal "
             f"where id in ({wanted}) and entry_type in ({kinds})"
         )
@@ -241,6 +273,8 @@ class Conductor:
             yield Act(due, (1, "", number), lambda: None, sleepers=(number,))
         yield from self._decisions(one)
         start = one.case.now
+        if not one.all_sent and (after := one.case.messages[len(one.roots)].after) is not None:
+            yield Act(start + after / 1000, (3, "", -1), partial(self._tell, one))
         for number, event in enumerate(one.case.events):
             if f"event {number}" not in one.done:
                 yield Act(
@@ -335,6 +369,13 @@ class Conductor:
         return "it waits for something that the case does not bring about"
 
 
+def _output(answer: Answer) -> Any:
+    if 200 <= answer.status < 300:
+        return answer.json()
+    refusal = answer.refusal()
+    return {"error": {"code": refusal.status, "message": refusal.message, "kind": refusal.metadata.get("kind")}}
+
+
 def _family(root: str, callees: Mapping[str, list[str]]) -> Iterator[str]:
     rest = [root]
     while rest:
@@ -348,7 +389,7 @@ def _visits(one: Running, rows: Sequence[Row]) -> Iterator[str]:
     run = one.root.removeprefix("inv_") + "."
     for row in rows:
         key = str(row.get("target_service_key"))
-        if row.get("invoked_by") == "ingress" and row["id"] != one.root:
+        if row.get("invoked_by") == "ingress" and row["id"] not in one.roots:
             service = str(row["target_service_name"]).partition(".")[0]
             if (service == one.service and (key == one.key or key.startswith(f"{one.key}/"))) or key.startswith(run):
                 yield str(row["id"])
@@ -389,6 +430,10 @@ def _on_its_way(one: Running, journals: Mapping[str, list[Row]], by_id: Mapping[
         kinds = Counter(str(entry["entry_type"]) for entry in entries)
         called = [by_id.get(str(entry["callee"])) for entry in entries if entry["entry_type"] == "Command: Call"]
         over = sum(callee is None or callee["status"] == "completed" for callee in called)
+        attached = [f"inv_{entry['first']}" for entry in entries if entry["entry_type"] == "Command: AttachInvocation"]
+        gone = sum(id not in by_id or by_id[id]["status"] == "completed" for id in attached)
+        if gone != kinds["Notification: AttachInvocation"]:
+            return True
         sent = [str(entry["callee"]) for entry in entries if _is_sent(entry)]
         if over != kinds["Notification: Call"] or kinds["Command: Sleep"] != kinds["Notification: Sleep"]:
             return True

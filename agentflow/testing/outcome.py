@@ -16,6 +16,8 @@ from agentflow.types import Json
 class Outcome:
     state: str
     output: Json = None
+    outputs: Sequence[Json] = ()  # of each message to an object; {error} where it failed
+    kept: Mapping[str, Json] = field(default_factory=dict)  # an object's state
     error: Mapping[str, Json] | None = None
     nodes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # by path, as `status` shows them
     states: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)  # of every graph's nodes
