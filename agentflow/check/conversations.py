@@ -10,6 +10,8 @@ from agentflow.check.proof import proves
 from agentflow.check.types import Typed, when_of
 from agentflow.diagnostics import Diagnostic, quoted
 from agentflow.nodes.agent import SESSION, AgentBody
+from agentflow.nodes.registry import KINDS
+from agentflow.spec.model import GraphSpec, NodeSpec
 
 BESIDE = ("parallel", "for_each")  # kinds whose children run at the same time
 
@@ -27,6 +29,7 @@ def check(analysis: Analysis, typed: Typed) -> Iterator[Diagnostic]:
                     yield _unordered(analysis, name, other, place)
                     break
     yield from _unheard(analysis, SESSION in shared)
+    yield from _afterwards(analysis)
 
 
 def _with_itself(analysis: Analysis, name: str, place: Place) -> Iterator[Diagnostic]:
@@ -119,3 +122,42 @@ def _unheard(analysis: Analysis, heard: bool) -> Iterator[Diagnostic]:
         message = "no agent speaks in the session, so that there is nothing to keep"
         help = "let an agent node join it: conversation: session"
         yield source.error("unheard-session", message, ("session",), key=True, help=help)
+
+
+def _afterwards(analysis: Analysis) -> Iterator[Diagnostic]:
+    """What a run cannot do in `finally`, when the turn is over and perhaps the next one has begun."""
+    graph = analysis.graph
+    for place in analysis.places:
+        top = _way(place)[0]
+        if top.block is not analysis.after or analysis.after is None:
+            continue
+        node = place.node
+        if node.kind == "set":
+            message = "set cannot stand in finally: the turn is over, and the next may have begun"
+            yield graph.source.error("misplaced-key", message, (*node.path, "set"), key=True)
+        if isinstance(node.body, AgentBody) and node.body.conversation is not None:
+            message = "an agent in finally begins afresh: the conversations of the run are over"
+            yield graph.source.error("misplaced-key", message, (*node.path, "conversation"), key=True)
+        for name in sorted(_stateful(graph, node)):
+            message = f"the tool {quoted(name)} takes the state of the object, which finally has no part in"
+            yield graph.source.error("misplaced-key", message, (*node.path, node.kind))
+
+
+def _stateful(graph: GraphSpec, node: NodeSpec) -> set[str]:
+    """The tools that a node itself, or its agent and those that work for it, may call with the object's state."""
+    if isinstance(node.body, AgentBody):
+        seen, stack = {node.body.agent}, [node.body.agent]
+        called: set[str] = set()
+        while stack:
+            agent = graph.agents.get(stack.pop())
+            if agent is None:
+                continue
+            called |= {name for _, name in graph.tools_of(agent)}
+            more = {*agent.handoffs, *(name for name in agent.tools if name in graph.agents)} - seen
+            seen |= more
+            stack += more
+    else:
+        called = {KINDS[node.kind].called_tool(node) or ""}
+    return {
+        name for name in called if (tool := graph.tools.get(name)) and tool.signature and tool.signature.takes_state
+    }

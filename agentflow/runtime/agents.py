@@ -146,12 +146,12 @@ class _Conversation:
     used: dict[str, Used] = field(default_factory=dict)  # by agent, of its limits
     tools: dict[str, Sequence[Tool | Agent]] = field(default_factory=dict)  # by the agent that holds them
     begun: int = 0  # messages before this turn
+    past: list[Entry] = field(default_factory=list)  # those of them that are given to models
     asked: dict[str, int] = field(default_factory=dict)  # model calls, by agent
     target: str | None = None  # who has been handed the conversation
 
     async def answer(self) -> Json:
-        self.session.events += history.events(self.shared)
-        self.begun = len(self.shared)
+        self.begun, self.past = len(self.shared), self.shared.entries()
         self._hear(said_by_user(self.prompt, self.run.invocation.now))
         agent, mismatches = self.first, 0
         while True:
@@ -245,6 +245,7 @@ class _Conversation:
         if not (agent.tools or agent.handoffs or self.shape.is_text):
             request.config.response_mime_type = "application/json"
             request.config.response_json_schema = self.shape.json_schema
+        request.contents = [*history.contents(self.past, self.shared.summary, agent.name), *request.contents]
         self.counted += 1
         number = self.counted
         ids = f"{self.begun}-{number}" if self.begun else str(number)  # its own in the whole conversation

@@ -26,7 +26,7 @@ from agentflow.runtime.kept import Kept
 from agentflow.types import Json
 
 FORMAT = 1
-CHUNK = 16  # messages
+CHUNK = 8  # messages
 SESSION, PENDING = "session", "pending"
 
 Reader = restate.ObjectContext | restate.ObjectSharedContext

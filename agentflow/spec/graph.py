@@ -96,7 +96,7 @@ def _graph(reader: Reader) -> GraphSpec:
     _version(reader)
     reader.take("include")
     name, description, kind = _name(reader), reader.text("description"), _kind(reader)
-    reader.reading.kind = kind
+    reader.reading.stateful = kind == "object" and reader.has("state")
     types = reader.reading.types = read_types(reader, "types")
     models = read_models(reader)
     read = read_tools(reader)

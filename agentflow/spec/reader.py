@@ -41,7 +41,7 @@ class Reading:
     problems: list[Diagnostic] = field(default_factory=list)
     type_names: frozenset[str] = frozenset()  # all that the file defines
     types: Mapping[str, Type] = field(default_factory=dict)  # as far as they have been read
-    kind: str = "workflow"  # of the graph
+    stateful: bool = False  # the graph is an object with a state of its own, which functions may take
 
     def error(
         self,

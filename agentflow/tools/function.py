@@ -29,8 +29,7 @@ class PythonKind(ToolKind[PythonBody]):
 
     def read(self, reader: Reader) -> tuple[PythonBody, Signature | None] | None:
         reference = reader.string("python", "a function: module:function")
-        in_object = reader.reading.kind == "object"
-        found = signature(reference, reader.reading.root, in_object) if reference else None
+        found = signature(reference, reader.reading.root, reader.reading.stateful) if reference else None
         if isinstance(found, Problem):
             reader.error(found.code, found.message, reader.at("python"), part=found.part, help=found.help)
             found = None
