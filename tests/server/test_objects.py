@@ -14,7 +14,7 @@ from harness import Service, graph, until
 
 from agentflow import runs
 from agentflow.cli import main
-from agentflow.client import Answer, Refused
+from agentflow.client import Answer, Refused, request
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -306,6 +306,25 @@ def test_a_turn_is_interrupted_while_the_service_is_away(service: Service) -> No
     assert told[-1] == "helper: fine"
 
 
+@pytest.mark.parametrize("pause", [0.0, 0.02, 0.1, 0.4, 0.8])
+def test_an_interrupt_at_any_moment_loses_nothing(service: Service, pause: float) -> None:
+    key = f"any{pause}"
+    invocation = service.send_message("chat", key, {"message": "jot it at long last"})
+    time.sleep(pause)
+    service.call("chat", key, "interrupt").checked()
+    try:
+        service.attach(invocation)
+        ended = "answered"
+    except Refused as refused:
+        assert refused.status == 499
+        ended = "interrupted"
+    assert say(service, key, "plain") == "fine"
+    told = lines(service, key)
+    assert told[0] == "user: jot it at long last" and told[-2:] == ["user: plain", "helper: fine"]
+    assert any("(interrupted)" in line for line in told) == (ended == "interrupted")
+    assert len(state(service, key).get("state.names", [])) <= 2
+
+
 # ---------------------------------------------------------------- state
 
 
@@ -400,6 +419,25 @@ def test_the_next_turn_knows_what_became_of_the_last(service: Service) -> None:
         given = asked(provider)
         assert given[0].startswith("one") and given[-1].endswith("two")
         assert any("[This was not answered, for it failed: " in text for text in given)
+
+
+def test_a_turn_that_was_killed_is_remembered(service: Service) -> None:
+    say(service, "liz", "plain one")
+    service.send_message("chat", "liz", {"message": "slow two"})
+    until(lambda: service.names("act") == ["begun"], 20, "the call")
+    turn = runs.find(service.engine.admin, "chat", "liz")
+    assert turn is not None
+    request("PATCH", f"{service.engine.admin.url}/invocations/{turn.id}/kill").checked()
+    assert say(service, "liz", "plain three") == "fine"
+    assert lines(service, "liz") == [
+        "user: plain one",
+        "helper: fine",
+        "user: slow two",
+        "system (interrupted): This was not answered, for it was interrupted.",
+        "user: plain three",
+        "helper: fine",
+    ]
+    assert service.nodes("chat", "liz") == {"helper": "succeeded"}
 
 
 # ---------------------------------------------------------------- approvals, and the command line
