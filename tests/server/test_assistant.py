@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import PROJECT, Service, text, until
+from harness import PROJECT, Service, until
 
+from agentflow.admin import text
 from agentflow.client import Refused
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
