@@ -20,10 +20,31 @@ def manifest(program: ir.Program, revision: str) -> dict[str, Json]:
         "source": program.source,
         "digest": program.digest,
         "services": list(services(program, revision)),
+        "interface": interface(program),
+        "nodes": nodes,
+    }
+
+
+def interface(program: ir.Program) -> dict[str, Json]:
+    """What others rely on: handlers, what they take and give, messages, and what outlives a revision."""
+    handlers: Sequence[Json] = {
+        "workflow": ("run", "status", "events", "event"),
+        "service": ("run",),
+        "object": ("message", "history", "status", "reset", "interrupt"),
+    }[program.kind]
+    session, schedule = program.session, program.schedule
+    return {
+        "graph": program.name,
+        "kind": program.kind,
+        "handlers": [name for name in handlers if name != "event" or events(program)],
         "input_schema": _schema(program.input, program.types),
         "output_schema": _schema(program.output, program.types),
         "events": {name: _schema(op.type, program.types) for name, op in events(program).items()},
-        "nodes": nodes,
+        "state": None if program.state is None else _schema(program.state, program.types),
+        "session": None if session is None else {"keep": session.keep, "summarize_after": session.summarize_after},
+        "schedule": None
+        if schedule is None
+        else {"cron": schedule.cron, "timezone": schedule.timezone, "every": schedule.every},
     }
 
 

@@ -30,6 +30,7 @@ COMMANDS = {
     "answer": "answer a question",
     "send": "send a message to a run",
     "visualize": "draw a graph",
+    "diff": "say what a change means for callers, state and runs",
     "explain": "tell what an error code means",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -10,10 +11,11 @@ from urllib.parse import urlsplit
 from agentflow.admin import Admin, Deployment, text
 from agentflow.client import Refused
 from agentflow.serve.errors import ServeError
-from agentflow.serve.revisions import Revision, Store
+from agentflow.serve.revisions import MANIFEST, Revision, Store
 
 HOME = "agentflow-home"  # which data directory a deployment belongs to: an engine may be shared
 REVISION = "agentflow-revision"
+INTERFACE = "agentflow-interface"  # as JSON, see `manifest.interface`
 
 
 def home_id(data_dir: Path) -> str:
@@ -22,6 +24,13 @@ def home_id(data_dir: Path) -> str:
     if not file.exists():
         file.write_text(secrets.token_hex(8), encoding="utf-8")
     return file.read_text(encoding="utf-8").strip()
+
+
+def _said(revision: Revision) -> dict[str, str]:
+    """What `agentflow diff --deployed` compares with."""
+    manifest = Path(revision.module).parent / MANIFEST
+    described = json.loads(manifest.read_text(encoding="utf-8")) if manifest.exists() else {}
+    return {INTERFACE: json.dumps(described["interface"])} if "interface" in described else {}
 
 
 class Registry:
@@ -80,7 +89,7 @@ class Registry:
         plain = f"/rev/{revision.hash}"
         paths = (plain if number == 1 else f"{plain}.{number}" for number in range(1, len(taken) + 2))
         uri = base + next(path for path in paths if path not in taken)
-        metadata = {HOME: self._home, REVISION: revision.hash, "agentflow-graph": revision.graph}
+        metadata = {HOME: self._home, REVISION: revision.hash, "agentflow-graph": revision.graph, **_said(revision)}
         try:
             self._admin.register(uri, metadata)
         except Refused as refused:
