@@ -20,14 +20,15 @@ from typing import Any, cast
 
 import restate
 from restate.exceptions import TerminalError
+from restate.serde import BytesSerde
 from restate.server_context import ServerInvocationContext
 from restate.server_types import ReceiveChannel
 from restate.vm import VMWrapper
 
 from agentflow import ToolError
-from agentflow.runtime import templates
+from agentflow.runtime import steps, templates
 from agentflow.runtime.errors import NodeError, TemplateError
-from agentflow.runtime.graph import Tool, milliseconds
+from agentflow.runtime.graph import Retry, Tool, milliseconds
 from agentflow.runtime.operations import Operation
 from agentflow.runtime.rehearsal import CASES, HEADER, REAL, case_of, context
 from agentflow.runtime.replies import Reply, chosen, read_lists
@@ -136,11 +137,7 @@ class Case:
         if self.is_real(tool):
             return REAL
         if not stubs:
-            raise TerminalError(
-                f"{tool.name} is not part of this case: under tools, say what it gives, {tool.name}: {{return: ...}}, "
-                f"or let it act, {tool.name}: {{real: true}}",
-                status_code=501,
-            )
+            raise TerminalError(_unmentioned(tool.name), status_code=501)
         try:
             stub = self._chosen(call, stubs)
             if stub is None:
@@ -197,6 +194,15 @@ def _holds(stub: Stub, scope: Mapping[str, Any]) -> bool:
     return bool(stub.condition if isinstance(stub.condition, bool) else templates.expression(stub.condition, scope))
 
 
+def _unmentioned(name: str) -> str:
+    if "/" in name:
+        return f"{name} is not part of this case: under services, say what it gives, {name}: {{return: ...}}"
+    return (
+        f"{name} is not part of this case: under tools, say what it gives, {name}: {{return: ...}}, "
+        f"or let it act, {name}: {{real: true}}"
+    )
+
+
 def _act(verb: str, value: Json) -> Json:
     if verb == "error":
         raise ToolError(str(value))
@@ -232,8 +238,9 @@ def _case(source: Source, order: Mapping[str, Any]) -> Case:
     stubs: dict[str, Sequence[Stub]] = {}
     replies: dict[str, Sequence[Reply]] = {}
     for told, at in ((data, ()), (data["cases"][order["name"]], place)):
-        for name, entries in (told.get("tools") or {}).items():
-            stubs[name] = _stubs(source, entries, (*at, "tools", name))
+        for key in ("tools", "services"):
+            for name, entries in (told.get(key) or {}).items():
+                stubs[name] = _stubs(source, entries, (*at, key, name))
         replies.update(read_lists(source, (*at, "replies"), told.get("replies") or {}))
     return Case(str(order["id"]), str(order["graph"]), float(order["now"]), stubs, replies)
 
@@ -259,6 +266,44 @@ def _stubs(source: Source, entries: Any, place: Place) -> Sequence[Stub]:
 
 def _seconds(duration: str | None) -> float:
     return 0.0 if duration is None else milliseconds(duration) / 1000
+
+
+# ---------------------------------------------------------------- services elsewhere
+
+
+def stand_ins(named: Mapping[str, Sequence[str]], keyed: Sequence[str]) -> list[Any]:
+    """Restate services in the place of those elsewhere that graphs call, with the handlers that they call.
+
+    What a handler gives is as a case says under `services`; of one that the case does not mention the call fails.
+    """
+    services: list[Any] = []
+    for name, handlers in named.items():
+        service: Any = restate.VirtualObject(name) if name in keyed else restate.Service(name)
+        for handler in handlers:
+            _stand_in(service, handler)
+        services.append(service)
+    return services
+
+
+def _stand_in(service: Any, handler: str) -> None:
+    @service.handler(name=handler, input_serde=BytesSerde(), output_serde=BytesSerde())  # type: ignore[untyped-decorator]
+    async def answer(ctx: restate.Context, body: bytes) -> bytes:
+        name, args = f"{service.name}/{handler}", json.loads(body or b"{}")
+        given = args if isinstance(args, dict) else {"message": args}
+        tool = Tool(name, _elsewhere, retry=Retry(attempts=1))
+        stop = steps.Stop()
+        key = f"{ctx.request().id}:{name}"
+        outcome = await steps.journaled(
+            ctx, "answer", lambda: steps.tool_step(tool, given, key, tool.retry, stop), stop
+        )
+        if "failed" in outcome:
+            raise TerminalError(outcome["failed"]["message"], status_code=outcome["failed"]["code"])
+        return json.dumps(outcome["value"]).encode()
+
+
+async def _elsewhere(**args: Any) -> Any:
+    """What is never called: a case says what a service elsewhere gives, or the call fails."""
+    raise TerminalError("a service elsewhere cannot be called from a test case", status_code=501)
 
 
 # ---------------------------------------------------------------- what the engine and an attempt know of each other

@@ -51,6 +51,8 @@ def main() -> None:
             traceback.print_exc()
             failed[revision["hash"]] = describe(error, Path(revision["root"]))
     conduct = _rehearse(order["cases"]) if order.get("cases") else None
+    if order.get("elsewhere"):
+        applications["elsewhere"] = _elsewhere(order["elsewhere"])
     if otel.wanted():
         from agentflow.runtime import tracing
 
@@ -86,6 +88,16 @@ def _rehearse(cases: list[dict[str, Any]]) -> Application:
     from agentflow.runtime import stage
 
     return stage.begin(cases)
+
+
+def _elsewhere(order: dict[str, Any]) -> Application:
+    """What stands in for services elsewhere, under /rev/elsewhere."""
+    import restate
+
+    from agentflow.runtime import stage
+
+    application: Application = restate.app(stage.stand_ins(order["services"], order["keyed"]))
+    return application
 
 
 def describe(error: BaseException, root: Path) -> str:

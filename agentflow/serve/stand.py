@@ -25,16 +25,24 @@ OFFLINE = {"AGENTFLOW_OFFLINE": "1", "AGENTFLOW_APPROVAL_KEY": ""}
 
 
 class Stand:
-    """`async with Stand(...)`: within, runs of the revisions are accepted, each as part of one of the cases."""
+    """`async with Stand(...)`: within, runs of the revisions are accepted, each as part of one of the cases.
+
+    `elsewhere`: `{services: {name: [handlers]}, keyed: [names]}`, the services elsewhere that graphs call; or nothing.
+    """
 
     def __init__(
-        self, folder: Path, binary: Path, revisions: Sequence[Revision], cases: Sequence[Mapping[str, Json]]
+        self,
+        folder: Path,
+        binary: Path,
+        revisions: Sequence[Revision],
+        cases: Sequence[Mapping[str, Json]],
+        elsewhere: Mapping[str, Json],
     ) -> None:
         ingress, admin, node = (ports.check_free(HOST, 0, "") for _ in range(3))
         self._engine = Engine(binary, folder / "engine", HOST, ingress, admin, node, WAITS)
         self._folder = folder
         self._revisions = list(revisions)
-        self._cases = cases
+        self._rehearsal: dict[str, Json] = {"cases": [dict(case) for case in cases], "elsewhere": dict(elsewhere)}
         self._socket = ports.listen(HOST, 0, "")
         self._children: list[Child] = []
         self.url = f"http://{HOST}:{self._socket.getsockname()[1]}"
@@ -67,7 +75,7 @@ class Stand:
         engine = await self._engine.start(log)
         self._children.append(engine)
         await self._engine.ready(engine, log)
-        failed = await worker.load(service, self._revisions, self._cases)
+        failed = await worker.load(service, self._revisions, **self._rehearsal)
         for revision in self._revisions:
             if revision.hash in failed:
                 raise ServeError(f"{revision.graph} cannot be loaded: {failed[revision.hash]}")
@@ -79,6 +87,8 @@ class Stand:
         registry = Registry(self.admin, Store(self._folder), home_id(self._folder))
         for revision in self._revisions:
             registry.publish(revision, self.url)
+        if self._rehearsal["elsewhere"]:
+            self.admin.register(f"{self.url}/rev/elsewhere", {})
 
     async def _stop(self) -> None:
         for child in self._children:

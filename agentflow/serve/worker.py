@@ -36,11 +36,12 @@ class Worker:
         finally:
             os.close(writing)
 
-    async def load(
-        self, child: Child, revisions: Sequence[Revision], cases: Sequence[Mapping[str, Json]] = ()
-    ) -> dict[str, str]:
-        """Have it load the revisions and listen; those that it could not load, and why. `cases`: it rehearses them."""
-        order = {"revisions": [asdict(revision) for revision in revisions], "cases": list(cases)}
+    async def load(self, child: Child, revisions: Sequence[Revision], **rehearsal: Json) -> dict[str, str]:
+        """Have it load the revisions and listen; those that it could not load, and why.
+
+        `rehearsal`: `cases` to rehearse, and the services `elsewhere` that are to be stood in for.
+        """
+        order = {"revisions": [asdict(revision) for revision in revisions], **rehearsal}
         assert child.process.stdin is not None
         child.process.stdin.write(json.dumps(order).encode() + b"\n")
         child.process.stdin.close()

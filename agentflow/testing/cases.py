@@ -33,6 +33,7 @@ KEYS = (
     "now",
     "replies",
     "tools",
+    "services",
     "approvals",
     "asks",
     "events",
@@ -113,6 +114,12 @@ class Case:
         return (*self.path, *steps)
 
 
+def callees(program: ir.Program) -> list[tuple[ir.Graph | ir.Service, bool]]:
+    """What a graph calls beside its tools, and whether by a key."""
+    calls = [node.op for node in everything(program) if isinstance(node.op, ir.Call)]
+    return [(call.callee, call.key is not None) for call in calls]
+
+
 @dataclass
 class Names:
     """What a test of a graph may mention, of that graph and of those that it calls."""
@@ -121,6 +128,7 @@ class Names:
     tools: Mapping[str, ir.Tool]
     agents: frozenset[str]
     types: Mapping[str, Type]
+    services: Mapping[str, Type | None]  # handlers elsewhere, `Name/handler`, and what they give
 
     @classmethod
     def of(cls, programs: Sequence[ir.Program]) -> Names:
@@ -129,6 +137,12 @@ class Names:
             {tool.name: tool for program in reversed(programs) for tool in program.tools},
             frozenset(agent.name for program in programs for agent in program.agents),
             {type.name: type.type for program in reversed(programs) for type in program.types},
+            {
+                f"{callee.name}/{callee.handler}": callee.returns
+                for program in programs
+                for callee, _ in callees(program)
+                if isinstance(callee, ir.Service)
+            },
         )
 
 
@@ -175,7 +189,8 @@ def read_cases(
     reader = Reader(reading, (), source.data, "a test file")
     reader.take("description")
     _replies(reader, names)
-    read_stubs(reader, names.tools, names.types)
+    read_stubs(reader, "tools", {tool.name: tool.returns for tool in names.tools.values()}, names.types)
+    read_stubs(reader, "services", names.services, names.types)
     reader.require("cases", help="cases: {a_name: {input: {...}, expect: {...}}}")
     found = []
     for name, data in reader.entries("cases", "a mapping from the names of cases to cases").items():
@@ -190,7 +205,8 @@ def read_cases(
 def _case(reader: Reader, name: str, source: Source, graph: FilePath, program: ir.Program, names: Names) -> Case:
     reader.take("description")
     _replies(reader, names)
-    read_stubs(reader, names.tools, names.types)
+    read_stubs(reader, "tools", {tool.name: tool.returns for tool in names.tools.values()}, names.types)
+    read_stubs(reader, "services", names.services, names.types)
     expect = _expect(reader, program, names)
     case = Case(
         name=name,
@@ -450,8 +466,8 @@ def _known_node(expect: Reader, path: Path, name: Json, names: Names, *, key: bo
 def _calls(expect: Reader, names: Names) -> None:
     for tool, wanted in expect.entries("calls", "a mapping from tools to how often they are called").items():
         path = expect.at("calls", tool)
-        if tool not in names.tools:
-            help = choices_help(tool, names.tools)
+        if tool not in names.tools and tool not in names.services:
+            help = choices_help(tool, {*names.tools, *names.services})
             expect.error("unknown-tool", f"there is no tool {quoted(tool)}", path, key=True, help=help)
         number = isinstance(wanted, int) and not isinstance(wanted, bool) and wanted >= 0
         if not number and not isinstance(wanted, list):

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from agentflow import ir
-from agentflow.codegen.invocations import everything
 from agentflow.diagnostics import Diagnostic
 from agentflow.driver import build, compile
 from agentflow.project import find_graph, project_root
 from agentflow.serve import binary
 from agentflow.serve.revisions import Revision, Store
 from agentflow.serve.stand import Stand
-from agentflow.testing.cases import SUFFIX, Case, files_of, graph_of, read_cases
+from agentflow.testing.cases import SUFFIX, Case, callees, files_of, graph_of, read_cases
 from agentflow.testing.conduct import Conductor
 from agentflow.testing.outcome import Outcome
 from agentflow.types import Json
@@ -89,8 +88,24 @@ def programs_of(graph: Path, suite: Suite) -> list[ir.Program]:
 
 def called(program: ir.Program) -> list[str]:
     """The names of the graphs that a graph calls, by a node or a tool."""
-    ops = [node.op for node in everything(program)] + [tool.does for tool in program.tools]
-    return [name for op in ops if isinstance(name := getattr(op, "graph", None), str)]
+    return [callee.name for callee, _ in callees(program) if isinstance(callee, ir.Graph)]
+
+
+def elsewhere(programs: Iterable[ir.Program]) -> dict[str, Json]:
+    """The services elsewhere that graphs call: with which handlers, and which of them by a key."""
+    services: dict[str, list[str]] = {}
+    keyed: set[str] = set()
+    for program in programs:
+        for callee, key in callees(program):
+            if isinstance(callee, ir.Service):
+                handlers = services.setdefault(callee.name, [])
+                if callee.handler not in handlers:
+                    handlers.append(callee.handler)
+                if key:
+                    keyed.add(callee.name)
+    names: dict[str, Json] = {name: [*handlers] for name, handlers in services.items()}
+    keys: list[Json] = [*sorted(keyed)]
+    return {"services": names, "keyed": keys} if services else {}
 
 
 def run(suite: Suite, ended: Callable[[Case, Outcome], None], say: Callable[[str], None]) -> None:
@@ -107,11 +122,12 @@ def run(suite: Suite, ended: Callable[[Case, Outcome], None], say: Callable[[str
 async def _rehearse(
     folder: Path,
     server: Path,
-    graphs: Iterable[Path],
+    graphs: Mapping[Path, ir.Program],
     cases: dict[str, Case],
     ended: Callable[[Case, Outcome], None],
 ) -> None:
     revisions = [_revision(path, folder) for path in graphs]
+    services = elsewhere(graphs.values())
     orders: list[dict[str, Json]] = [
         {
             "id": id,
@@ -123,7 +139,7 @@ async def _rehearse(
         }
         for id, case in cases.items()
     ]
-    async with Stand(folder, server, revisions, orders) as stand:
+    async with Stand(folder, server, revisions, orders, services) as stand:
         await Conductor(stand, list(cases.items())).run(lambda id, outcome: ended(cases[id], outcome))
 
 

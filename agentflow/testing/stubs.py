@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from agentflow import expressions, ir
+from agentflow import expressions
 from agentflow.diagnostics import Path, choices_help, quoted
 from agentflow.spec.fit import misfit
 from agentflow.spec.reader import Reader
@@ -15,23 +15,37 @@ VERBS = ("return", "error", "fail", "raise", "real")
 KEYS = (*VERBS, "if", "times", "delay")
 
 
-def read_stubs(reader: Reader, tools: Mapping[str, ir.Tool], types: Mapping[str, Type]) -> None:
-    """Reports what is wrong; the entries themselves are read again where they are used (`runtime.stage`)."""
-    for name, given in reader.entries("tools", "a mapping from tools to what they do").items():
-        path = reader.at("tools", name)
-        if name not in tools:
-            help = choices_help(name, tools)
-            reader.error("unknown-tool", f"there is no tool {quoted(name)}", path, key=True, help=help)
+WHAT = {"tools": "tool", "services": "service"}
+
+
+def read_stubs(reader: Reader, key: str, returns: Mapping[str, Type | None], types: Mapping[str, Type]) -> None:
+    """Reports what is wrong; the entries themselves are read again where they are used (`runtime.stage`).
+
+    `returns`: the names that there are, and what each gives, as far as that is known.
+    """
+    for name, given in reader.entries(key, f"a mapping from {key} to what they do").items():
+        path = reader.at(key, name)
+        if name not in returns:
+            help = choices_help(name, returns)
+            reader.error("unknown-tool", f"there is no {WHAT[key]} {quoted(name)}", path, key=True, help=help)
+        about = _About(name, returns.get(name), types)
         if isinstance(given, list):
             if not given:
                 reader.reading.wrong(path, "an entry, or a list of some", given)
             for at, entry in enumerate(given):
-                _entry(reader, (*path, at), entry, tools.get(name), types)
+                _entry(reader, (*path, at), entry, about)
         else:
-            _entry(reader, path, given, tools.get(name), types)
+            _entry(reader, path, given, about)
 
 
-def _entry(outer: Reader, path: Path, data: Json, tool: ir.Tool | None, types: Mapping[str, Type]) -> None:
+@dataclass(frozen=True)
+class _About:
+    name: str
+    returns: Type | None
+    types: Mapping[str, Type]
+
+
+def _entry(outer: Reader, path: Path, data: Json, about: _About) -> None:
     help = "what a tool gives is written {return: ...}"
     reader = outer.reading.reader(path, data, "what a tool does", help)
     if reader is None:
@@ -42,7 +56,7 @@ def _entry(outer: Reader, path: Path, data: Json, tool: ir.Tool | None, types: M
         message = f"what a tool does is exactly one of {', '.join(VERBS)}; here is {found}"
         reader.error("several-verbs" if verbs else "no-verb", message, path, help=None if verbs else help)
         return
-    _verb(reader, verbs[0], tool, types)
+    _verb(reader, verbs[0], about)
     condition = reader.take("if")
     if not isinstance(condition, bool | str | None):
         reader.reading.wrong(reader.at("if"), "an expression over args", condition)
@@ -68,24 +82,25 @@ def _templates(reader: Reader, form: expressions.Form, path: Path, data: Json, k
                     reader.error("unknown-name", message, leaf.path)
 
 
-def _verb(reader: Reader, verb: str, tool: ir.Tool | None, types: Mapping[str, Type]) -> None:
+def _verb(reader: Reader, verb: str, about: _About) -> None:
     value = reader.take(verb)
     path = reader.at(verb)
     if verb != "real":
         _templates(reader, "value", path, value, frozenset(["args", "call"]))
     if verb == "return":
-        problem = None if tool is None else misfit(value, partial(tool.returns), partials(types))
-        if problem is not None and tool is not None:
-            reader.error("argument-type", f"this is not what {tool.name} returns: {problem}", path)
+        known = about.returns
+        problem = None if known is None else misfit(value, partial(known), partials(about.types))
+        if problem is not None:
+            reader.error("argument-type", f"this is not what {about.name} returns: {problem}", path)
     elif verb == "real":
         if value is not True:
             reader.reading.wrong(path, "true", value)
     elif verb == "fail" and isinstance(value, dict):
-        about = Reader(reader.reading, path, value, '"fail"')
-        about.require("message")
-        about.string("message")
-        about.integer("code", 400, 599)
-        about.finish()
+        failure = Reader(reader.reading, path, value, '"fail"')
+        failure.require("message")
+        failure.string("message")
+        failure.integer("code", 400, 599)
+        failure.finish()
     elif not isinstance(value, str):
         must = "text, or {message, code}" if verb == "fail" else "text: what it says"
         reader.reading.wrong(path, must, value)

@@ -293,3 +293,96 @@ def test_tools_of_sets_are_stubbed_one_by_one_and_no_server_is_asked(tmp_path: P
     done = run(tmp_path, "help.yaml")
     assert done.returncode == 0, done.stdout
     assert "passed  help: nobody_is_asked" in done.stdout
+
+
+CALLER = """agentflow: 1
+graph: caller
+input: {n: integer}
+models: {default: gemini-2.5-flash}
+nodes:
+  legal: {service: "LegalAgent/run", with: {n: "{{ input.n }}"}, returns: {ok: boolean}}
+  sub: {graph: callee, with: {n: "{{ input.n }}"}}
+  held: {service: "Shelf/take", key: k1, with: {n: 1}, returns: string, needs: [sub]}
+output: {ok: "{{ legal.ok }}", sub: "{{ sub }}", held: "{{ held }}"}
+"""
+CALLEE = """agentflow: 1
+graph: callee
+input: {n: integer}
+models: {default: gemini-2.5-flash}
+agents: {clerk: {instruction: You count.}}
+nodes:
+  gate: {approval: "Go?", approvers: [ann], timeout: 1h, on_timeout: approve}
+  hold: {wait: 2h, needs: [gate]}
+  say: {agent: clerk, prompt: "{{ input.n }}", needs: [hold]}
+output: {said: "{{ say }}"}
+"""
+CALLS = """
+replies: {clerk: [{say: three}]}
+services:
+  "LegalAgent/run": {return: {ok: true}, delay: 5h}
+  "Shelf/take": {return: "shelf {{ args.n }}"}
+cases:
+  what_is_elsewhere_is_stood_in_for_and_a_graph_runs_itself:
+    input: {n: 3}
+    expect:
+      state: succeeded
+      output: {ok: true, sub: {said: three}, held: shelf 1}
+      calls: {"LegalAgent/run": [{n: 3}]}
+      elapsed: 5h
+  people_are_asked_by_the_graph_that_is_called:
+    input: {n: 3}
+    services: {"LegalAgent/run": {return: {ok: false}}}
+    approvals: {callee/gate: {approve: {after: 10m}}}
+    expect: {state: succeeded, output: {ok: false}, elapsed: 2h10m}
+  what_is_elsewhere_fails:
+    input: {n: 3}
+    services: {"LegalAgent/run": {fail: {message: no, code: 422}}}
+    expect: {state: failed, error: {code: 422, node: legal}}
+"""
+
+
+def test_graphs_and_services_that_are_called(project: Path) -> None:
+    for name, text in (("caller.yaml", CALLER), ("callee.yaml", CALLEE), ("caller.test.yaml", CALLS)):
+        (project / "graphs" / name).write_text(text)
+    done = run(project, "caller")
+    assert done.returncode == 0, done.stdout
+
+
+ORDER = """agentflow: 1
+graph: order
+input: {id: string}
+models: {default: gemini-2.5-flash}
+nodes:
+  paid: {event: paid, returns: {amount: number}, timeout: 2d, on_timeout: continue}
+  hold: {wait: 3h, needs: [paid]}
+  who: {ask: "Who signs?", form: {name: string}, to: [ann], timeout: 1d, on_timeout: fail, needs: [hold]}
+output: {paid: "{{ paid.amount | default(none) }}", at: "{{ hold }}", who: "{{ who.name }}"}
+"""
+WORLD = """cases:
+  paid_in_time:
+    input: {id: "1"}
+    events: [{name: paid, data: {amount: 5}, after: 1h}, {name: paid, data: {amount: 6}, after: 1h}]
+    asks: {who: {answer: {form: {name: Bob}, after: 30m}}}
+    expect: {state: succeeded, output: {paid: 5, at: "2026-01-01T04:00:00.000Z", who: Bob}, elapsed: 4h30m}
+  never_paid:
+    input: {id: "2"}
+    now: 2027-05-01T00:00:00Z
+    asks: {who: {answer: {form: {name: Bob}}}}
+    expect: {state: succeeded, output: {paid: null, at: "2027-05-03T03:00:00.000Z"}, elapsed: 51h}
+  nobody_answers:
+    input: {id: "3"}
+    expect: {state: rejected, error: {kind: expired, code: 504}, elapsed: 75h}
+  a_message_that_does_not_fit:
+    input: {id: "4"}
+    events: [{name: paid, data: {amount: much}, after: 1h}]
+    asks: {who: {answer: {form: {name: Bob}}}}
+    expect: {state: succeeded}
+"""
+
+
+def test_messages_and_answers_come_when_the_case_says(project: Path) -> None:
+    (project / "graphs" / "order.yaml").write_text(ORDER)
+    (project / "graphs" / "order.test.yaml").write_text(WORLD)
+    done = run(project, "order")
+    assert done.returncode == 1 and "3 passed, 1 failed in" in done.stdout, done.stdout
+    assert "the event was refused: the data of paid do not fit" in done.stdout
