@@ -111,6 +111,8 @@ def serve(port: int, modules: Sequence[str]) -> None:
     from hypercorn.asyncio import serve as listen
     from hypercorn.config import Config
 
+    from agentflow.serve.memory import give_back
+
     services: list[Any] = []
     for module in modules:
         name = f"bench_served_{Path(module).stem}"
@@ -123,7 +125,13 @@ def serve(port: int, modules: Sequence[str]) -> None:
     config.bind = [f"127.0.0.1:{port}"]
     config.keep_alive_max_requests = 2**62
     config.keep_alive_timeout = 3600
-    asyncio.run(listen(restate.app(services), config))
+
+    async def work() -> None:
+        giving_back = asyncio.create_task(give_back())  # as the service of `agentflow serve` does
+        await listen(restate.app(services), config)
+        giving_back.cancel()
+
+    asyncio.run(work())
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import Any
 
 from agentflow import otel
+from agentflow.serve.memory import give_back
 from agentflow.serve.sse import PREFIX, Streams, is_local
 
 Application = Callable[..., Awaitable[None]]
@@ -162,7 +163,11 @@ async def _serve(listening: int, application: Application) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         install_shutdown_hook(asyncio.get_running_loop(), stop.set, number)
-    await serve(application, config, shutdown_trigger=stop.wait)
+    giving_back = asyncio.create_task(give_back())
+    try:
+        await serve(application, config, shutdown_trigger=stop.wait)
+    finally:
+        giving_back.cancel()
 
 
 if __name__ == "__main__":
