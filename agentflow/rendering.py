@@ -8,21 +8,30 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Literal
+from urllib.parse import quote
 
 from agentflow.diagnostics import Diagnostic, Span
 from agentflow.types import Json
 
 Format = Literal["text", "json", "github", "sarif"]
 FORMATS: tuple[Format, ...] = ("text", "json", "github", "sarif")
+MOST = 20  # that people are shown at once
 WIDTH = 110  # of an excerpt: longer lines are cut around the place
 _LINE_BREAK = re.compile(r"\r\n|\n|\r")
 _BOLD, _RED, _YELLOW, _BLUE, _RESET = "\x1b[1m", "\x1b[1;31m", "\x1b[1;33m", "\x1b[1;34m", "\x1b[0m"
 
 
 def render(
-    diagnostics: Sequence[Diagnostic], sources: Mapping[str, str], format: Format = "text", color: bool = False
+    diagnostics: Sequence[Diagnostic],
+    sources: Mapping[str, str],
+    format: Format = "text",
+    color: bool = False,
+    most: int | None = MOST,
 ) -> str:
-    """All of them, each line ended; `sources` are the texts of the files by name, for the excerpts."""
+    """All of them, each line ended; for people no more than `most`, and how many there are beyond.
+
+    `sources` are the texts of the files by name, for the excerpts.
+    """
     if format == "json":
         return json.dumps([_as_json(d) for d in diagnostics], indent=2, ensure_ascii=False) + "\n"
     if format == "github":
@@ -30,7 +39,15 @@ def render(
     if format == "sarif":
         return json.dumps(_sarif(diagnostics), indent=2, ensure_ascii=False) + "\n"
     lines = {name: _LINE_BREAK.split(text) for name, text in sources.items()}
-    return "\n".join("".join(line + "\n" for line in _text(d, lines, color)) for d in diagnostics)
+    shown, rest = diagnostics[:most], diagnostics[most:] if most is not None else []
+    parts = ["".join(line + "\n" for line in _text(d, lines, color)) for d in shown]
+    return "\n".join([*parts, f"... and {_counted(rest)}\n"] if rest else parts)
+
+
+def _counted(diagnostics: Sequence[Diagnostic]) -> str:
+    """`2 more errors and 1 more warning`."""
+    counts = [(sum(d.severity == kind for d in diagnostics), kind) for kind in ("error", "warning")]
+    return " and ".join(f"{count} more {kind}{'s' if count > 1 else ''}" for count, kind in counts if count)
 
 
 def _text(diagnostic: Diagnostic, texts: Mapping[str, Sequence[str]], color: bool) -> Iterator[str]:
@@ -176,4 +193,4 @@ def _location(file: str, span: Span) -> dict[str, Json]:
         "endLine": span.end_line,
         "endColumn": span.end_column,
     }
-    return {"physicalLocation": {"artifactLocation": {"uri": file}, "region": region}}
+    return {"physicalLocation": {"artifactLocation": {"uri": quote(file)}, "region": region}}

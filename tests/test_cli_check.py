@@ -7,8 +7,10 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from agentflow.cli import main
 
@@ -76,6 +78,80 @@ def test_sarif_names_its_rules(capsys: pytest.CaptureFixture[str]) -> None:
     assert [rule["id"] for rule in run["tool"]["driver"]["rules"]] == ["unknown-agent"]
     region = run["results"][0]["locations"][0]["physicalLocation"]["region"]
     assert (region["startLine"], region["startColumn"]) == (7, 19)
+
+
+def test_the_fields_of_json_are_these(capsys: pytest.CaptureFixture[str]) -> None:
+    """Other programs read them: fields may be added, and none may go."""
+    main(["check", BAD, "--format", "json"])
+    found = json.loads(capsys.readouterr().out)[0]
+    assert list(found) == [
+        *("code", "severity", "message", "file", "line", "column", "end_line", "end_column", "note", "help", "related")
+    ]
+    assert found["severity"] in ("error", "warning")
+
+
+def test_sarif_has_what_its_schema_asks_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The parts of SARIF 2.1.0 that are written here; extra properties are no part of it."""
+    file = tmp_path / "a graph%.yaml"
+    file.write_text("agentflow: 1\ngraph: a\ngraph: b\n")
+    main(["check", str(file), BAD, "--format", "sarif"])
+    written = json.loads(capsys.readouterr().out)
+    text = {"type": "object", "required": ["text"], "properties": {"text": {"type": "string"}}}
+    place = {"type": "integer", "minimum": 1}
+    region = dict.fromkeys(("startLine", "startColumn", "endLine", "endColumn"), place)
+    location: dict[str, Any] = _closed(
+        {
+            "physicalLocation": _closed(
+                {
+                    "artifactLocation": _closed({"uri": {"type": "string", "pattern": r"^([^ %\\]|%[0-9A-F]{2})+$"}}),
+                    "region": _closed(region),
+                }
+            ),
+            "message": text,
+        },
+        optional=("message",),
+    )
+    result = {
+        "ruleId": {"type": "string"},
+        "level": {"enum": ["none", "note", "warning", "error"]},
+        "message": text,
+        "locations": {"type": "array", "items": location, "minItems": 1},
+        "relatedLocations": {"type": "array", "items": location, "uniqueItems": True},
+    }
+    rule = _closed({"id": {"type": "string"}, "shortDescription": text})
+    driver = {"name": {"type": "string"}, "version": {"type": "string"}, "rules": {"type": "array", "items": rule}}
+    run = {
+        "tool": _closed({"driver": _closed(driver)}),
+        "columnKind": {"enum": ["utf16CodeUnits", "unicodeCodePoints"]},
+        "results": {"type": "array", "items": _closed(result, optional=("relatedLocations",)), "minItems": 2},
+    }
+    whole = {
+        "$schema": {"type": "string"},
+        "version": {"const": "2.1.0"},
+        "runs": {"type": "array", "items": _closed(run)},
+    }
+    Draft202012Validator(_closed(whole)).validate(written)
+    rules = [one["id"] for one in written["runs"][0]["tool"]["driver"]["rules"]]
+    assert rules == sorted({one["ruleId"] for one in written["runs"][0]["results"]})
+
+
+def _closed(properties: dict[str, Any], optional: tuple[str, ...] = ()) -> dict[str, Any]:
+    required = [name for name in properties if name not in optional]
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+
+def test_people_are_shown_twenty_and_a_count(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "many.yaml"
+    nodes = "".join(f"  n{number}: {{agent: nobody, prompt: x}}\n" for number in range(33))
+    file.write_text(f"agentflow: 1\ngraph: many\nmodels: {{default: gemini-2.5-flash}}\nnodes:\n{nodes}")
+    assert main(["check", str(file)]) == 1
+    out = capsys.readouterr().out
+    assert out.count("error[") == 20
+    assert f"\n... and 13 more errors\n\n{file}: 33 errors\n" in out
+    main(["check", str(file), "--all"])
+    assert capsys.readouterr().out.count("error[") == 33
+    main(["check", str(file), "--format", "github"])
+    assert capsys.readouterr().out.count("::error ") == 33
 
 
 def test_pipes_get_no_colors() -> None:

@@ -10,7 +10,7 @@ from agentflow.cli import colors
 from agentflow.diagnostics import Diagnostic
 from agentflow.driver import compile
 from agentflow.project import find_graph
-from agentflow.rendering import FORMATS, clean, render
+from agentflow.rendering import FORMATS, MOST, clean, render
 
 VALID, INVALID = 0, 1
 
@@ -19,6 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = "Check graphs: every mistake at its place, all at once. Exits 1 if there are any."
     parser.add_argument("graphs", nargs="+", metavar="GRAPH", help="a graph's name, or its file")
     parser.add_argument("--format", choices=FORMATS, default="text", help="default: text")
+    parser.add_argument("--all", action="store_true", help=f"as text, not only the first {MOST} mistakes")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -34,7 +35,7 @@ def main(args: argparse.Namespace) -> int:
         errors = sum(diagnostic.severity == "error" for diagnostic in result.diagnostics)
         summary = "valid" if not errors else "1 error" if errors == 1 else f"{errors} errors"
         summaries.append(f"{clean(path.as_posix())}: {summary}\n")
-    report = render(found, texts, args.format, colors(sys.stdout))
+    report = render(found, texts, args.format, colors(sys.stdout), None if args.all else MOST)
     if args.format == "text":
         report += ("\n" if report else "") + "".join(summaries)
     sys.stdout.write(report)
