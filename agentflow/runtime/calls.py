@@ -21,7 +21,7 @@ from restate.exceptions import TerminalError
 
 from agentflow.client import Unreachable, request
 from agentflow.client import path as url_path
-from agentflow.runtime import clock, results, saga, steps
+from agentflow.runtime import clock, results, saga, steps, tracing
 from agentflow.runtime.errors import ErrorKind, NodeError
 from agentflow.runtime.flights import RemoteFlight
 from agentflow.runtime.graph import Retry, Undo, milliseconds
@@ -193,7 +193,8 @@ def call(
     invocation = run.invocation
     service, handler = callee.target
     key = _key(run, callee, key, number)
-    future = invocation.ctx.generic_call(service, handler, _body(data), key=key)
+    headers = tracing.headers(invocation.traceparent(run.path))
+    future = invocation.ctx.generic_call(service, handler, _body(data), key=key, headers=headers)
     args: Mapping[str, Json] = data if isinstance(data, dict) else {"with": data}
     entry = None
     if undo is not None:
@@ -230,7 +231,8 @@ def send(run: Run, callee: Callee, data: Json | None, key: str | None, delay: st
     if until is not None:
         held = math.ceil(max(moment(run, run.expression(until)) - invocation.now, 0) * 1000)
     later = timedelta(milliseconds=held) if held else None
-    invocation.ctx.generic_send(service, handler, _body(data), key=key, send_delay=later)
+    headers = tracing.headers(invocation.traceparent(run.path))
+    invocation.ctx.generic_send(service, handler, _body(data), key=key, send_delay=later, headers=headers)
     return {"key": key}
 
 

@@ -117,6 +117,9 @@ class Invocation:
         except TerminalError:
             self.note_cancel()
             raise Cancelled from None
+        finally:
+            if self.report.trace is not None:
+                self.report.trace.goes_on()
         ready = [future for future in futures if future in done]
         if not ready:
             rung = next(alarm for alarm in self.alarms if alarm.future in done)
@@ -133,6 +136,8 @@ class Invocation:
             except TerminalError:
                 self.note_cancel()
             else:
+                if self.report.trace is not None:
+                    self.report.trace.goes_on()
                 return done
 
     def alarm(self, path: str, duration: str) -> Alarm:

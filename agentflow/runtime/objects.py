@@ -78,7 +78,8 @@ def _interruptible(service: restate.VirtualObject, graph: Graph, flow: Flow) -> 
     )
     async def message(ctx: restate.ObjectSharedContext, body: bytes) -> bytes:
         read_input(graph, body)
-        posted = json.loads(await ctx.generic_call(f"{graph.name}.door", "post", body, key=ctx.key()))
+        headers = tracing.headers(tracing.caller(ctx.request().headers))
+        posted = json.loads(await ctx.generic_call(f"{graph.name}.door", "post", body, key=ctx.key(), headers=headers))
         pending = (await memory.read_all(ctx, PENDING)).get(PENDING)
         if pending is not None and pending.get("number", 0) < posted["number"]:
             ctx.cancel_invocation(pending["id"])
@@ -109,7 +110,14 @@ def door(graph: Graph) -> restate.VirtualObject:
         ctx.set("newest", number)
         sent = json.dumps({"number": number, "input": read_input(graph, body)}, separators=(",", ":")).encode()
         # The key lets the result be waited for, however soon it is there.
-        turn = ctx.generic_send(graph.name, "turn", sent, key=ctx.key(), idempotency_key=f"message {number}")
+        turn = ctx.generic_send(
+            graph.name,
+            "turn",
+            sent,
+            key=ctx.key(),
+            idempotency_key=f"message {number}",
+            headers=tracing.headers(tracing.caller(ctx.request().headers)),
+        )
         return json.dumps({"number": number, "id": await turn.invocation_id()}).encode()
 
     @service.handler(name="newest", kind="shared", input_serde=BytesSerde(), output_serde=BytesSerde())

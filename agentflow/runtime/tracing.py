@@ -80,6 +80,11 @@ def caller(headers: Mapping[str, str]) -> str | None:
     return given if _HEADER.fullmatch(given) else None
 
 
+def headers(traceparent: str | None) -> dict[str, str] | None:
+    """What a call carries, so that who is called joins the trace."""
+    return None if traceparent is None else {TRACEPARENT: traceparent}
+
+
 def trace(traceparent: str | None, run: str, *, owns: bool = False) -> Trace | None:
     """What collects an invocation's spans; None where the run is not recorded, or here is nowhere to send them.
 
@@ -96,7 +101,6 @@ class _Open:
     """A node that has begun."""
 
     at: float
-    new: bool  # no attempt has been here before
     attributes: dict[str, Value] = field(default_factory=dict)
     agents: list[_Speaking] = field(default_factory=list)  # the one that works now is the last
     spoke: int = 0  # how often an agent has begun
@@ -127,7 +131,8 @@ class Trace:
         self._open: dict[str, _Open] = {}
         self._over: set[str] = set()
         self._made: list[Span] = []
-        self._due: bool | None = None  # at the next wait: hand over, or (False) an earlier attempt has done so
+        self._due = False  # at the next wait, what has been made is to be handed over
+        self._new = not restate_context_is_replaying.get()  # no attempt has come to the wait that is next
 
     # ------------------------------------------------------------ places
 
@@ -154,7 +159,7 @@ class Trace:
     # ------------------------------------------------------------ nodes
 
     def started(self, path: str, at: float) -> None:
-        self._open[path] = _Open(at, not restate_context_is_replaying.get())
+        self._open[path] = _Open(at)
 
     def note(self, path: str, **attributes: Value) -> None:
         """Says more of a node that has begun; `_` in a name stands for a dot."""
@@ -168,7 +173,7 @@ class Trace:
         if begun is not None:
             begun.waits, begun.waits_since = waits, at
             begun.waited += 1
-            self._due = begun.new and self._due is not False
+            self._due = True
 
     def going_on(self, path: str, at: float, error: str | None = None, message: str | None = None) -> None:
         """The node waits no more."""
@@ -309,13 +314,15 @@ class Trace:
         self._made.append(span)
 
     async def pause(self) -> None:
-        """Before each wait of the invocation."""
-        if self._due is None:
-            return
-        made, self._made = self._made, []
-        new, self._due = self._due, None
-        if new:
-            await self._to.send(self.id, made)
+        """Before each wait of the invocation. Whoever came to it before has handed over, before the engine knew."""
+        if self._due:
+            made, self._made, self._due = self._made, [], False
+            if self._new:
+                await self._to.send(self.id, made)
+
+    def goes_on(self) -> None:
+        """After each wait. As long as it replays, commands of what follows are in the journal, so it was reached."""
+        self._new = not restate_context_is_replaying.get()
 
     async def finish(self) -> None:
         """The invocation ends with its next word: hands over what no attempt has."""

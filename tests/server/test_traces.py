@@ -52,6 +52,36 @@ nodes:
 """,
     ),
 ]
+GRAPHS += [
+    graph(
+        "called",
+        """
+kind: service
+input: {name: string}
+nodes:
+  done: {tool: act, with: {name: "{{ input.name }}"}}
+""",
+    ),
+    graph(
+        "calls",
+        """
+nodes:
+  each:
+    for_each: "[1, 2]"
+    do: {graph: called, with: {name: "{{ item }}."}}
+  rounds:
+    loop:
+      look: {tool: look, with: {name: "{{ index }}."}}
+    until: index == 2
+    max: 3
+    every: 50ms
+    needs: [each]
+  sent: {graph: called, with: {name: later}, mode: send, needs: [rounds]}
+finally:
+  last: {tool: look, with: {name: over}}
+""",
+    ),
+]
 REPLIES = {
     "traced": """
 writer:
@@ -146,6 +176,41 @@ def test_a_run_is_one_trace_beneath_its_caller(service: Service, receiver: Recei
             assert above.start - 0.001 <= span.start and span.end <= above.end + 0.001, (span, above)
     assert named["wait sign"].end >= decided - 0.5
     assert named["wait pause"].end - named["wait pause"].start == pytest.approx(0.1, abs=0.002)
+
+
+def test_called_graphs_lists_and_rounds_hang_in_the_trace(service: Service, receiver: Receiver) -> None:
+    trace = trace_id()
+    send(service, "calls", "1", trace)
+    service.result("calls", "1")
+    done = ["invoke_workflow called", [["node done", ["execute_tool act"]]]]
+
+    def whole() -> list[Span] | None:
+        spans = receiver.spans(trace)
+        return spans if sum(span.name.startswith("invoke_workflow") for span in spans) == 4 else None
+
+    spans = until(whole, 20, "the trace")
+    assert tree(spans, "00f067aa0ba902b7") == [
+        [
+            "invoke_workflow calls",
+            [
+                ["node each", [["node each", [done]], ["node each", [done]]]],
+                ["node finally.last", ["execute_tool look"]],
+                [
+                    "node rounds",
+                    [
+                        ["node rounds.look", ["execute_tool look"]],
+                        ["node rounds.look", ["execute_tool look"]],
+                        "wait rounds",
+                    ],
+                ],
+                ["node sent", [done]],
+            ],
+        ]
+    ]
+    assert receiver.twice(trace) == []
+    assert {span.attributes["agentflow.node"] for span in spans if span.name == "node each"} == {
+        *("each", "each[1]", "each[2]")
+    }
 
 
 def test_a_model_call_is_told_as_the_conventions_say(service: Service, receiver: Receiver) -> None:
