@@ -173,9 +173,6 @@ class Command:
     returns: Type | None  # None: text
 
 
-Does = Python | Http | ApiOperation | McpTool | Command
-
-
 def secrets(does: Does) -> tuple[str, ...]:
     """The variables of the environment that a tool reads when it is called, each once."""
     match does:
@@ -193,6 +190,42 @@ def secrets(does: Does) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
+class Confirm:
+    """A person approves a call of a tool, with the arguments that it will be made with. Texts see `args`."""
+
+    when: str | bool
+    message: Text
+    approvers: Value
+    timeout: int | None  # ms
+    escalate: tuple[Escalation, ...]
+    on_timeout: Literal["reject", "approve", "fail"] | None
+
+
+@dataclass(frozen=True)
+class CalledGraph:
+    """A graph of the project, in a run of its own."""
+
+    graph: str
+    kind: str
+    args: Type | None
+
+
+@dataclass(frozen=True)
+class Asking:
+    """A person approves (`form` None), or fills in a form. Texts see `args`."""
+
+    message: Text
+    args: Type | None
+    to: Value
+    form: Type | None
+    timeout: int | None  # ms
+    on_timeout: Literal["reject", "approve", "fail", "continue"] | None
+
+
+Does = Python | Http | ApiOperation | McpTool | Command | CalledGraph | Asking
+
+
+@dataclass(frozen=True)
 class Tool:
     name: str
     does: Does
@@ -204,14 +237,17 @@ class Tool:
     line: int
     parameters: Json  # JSON Schema of the arguments
     returns: Type
+    confirm: Confirm | None = None
 
     @property
     def one_step(self) -> bool:
-        """Whether a call is exactly one durable step; else it waits more than once, or keeps a journal of its own."""
+        """Whether a call waits exactly once; else it waits more than once, or keeps a journal of its own."""
+        if self.confirm is not None:
+            return False
         match self.does:
             case Python():
                 return not self.does.keeps_own_journal
-            case Http() | ApiOperation() | McpTool() | Command():
+            case Http() | ApiOperation() | McpTool() | Command() | CalledGraph() | Asking():
                 return True
 
 

@@ -19,6 +19,7 @@ from agentflow.check.types import Typed
 from agentflow.nodes.agent import SESSION, AgentBody
 from agentflow.nodes.registry import KINDS
 from agentflow.source import Source
+from agentflow.spec.confirm import lower_confirm
 from agentflow.spec.model import MISSING, AgentSpec, BlockSpec, GraphSpec, NodeSpec, ToolSpec, UndoSpec
 from agentflow.tools.registry import KINDS as TOOL_KINDS
 from agentflow.types import ANY, Json
@@ -201,6 +202,7 @@ class _Lowering:
             line=self.graph.source.line(tool.path),
             parameters=signature.schema,
             returns=signature.returns,
+            confirm=None if tool.confirm is None else lower_confirm(tool.confirm),
         )
 
     def undo(self, undo: UndoSpec, *, own: bool) -> ir.Undo:

@@ -342,8 +342,13 @@ its name is waited for; name the type once, in `types`.
     "dangerous-tool-in-agent": Explanation(
         "An agent holds a dangerous tool.",
         """
-An agent decides by itself when it calls a tool. It may hold a dangerous one only where the tool itself asks
-(`confirm`), which is not supported yet: let the agent propose, and call the tool in a node behind an approval.
+An agent decides by itself when it calls a tool. It may hold a dangerous one only where the tool itself asks, with
+`confirm`. Or let the agent propose, and call the tool in a node behind an approval.
+
+    pay:
+      python: "tools.desk:pay"
+      effect: dangerous
+      confirm: {message: "Pay {{ args.amount }}?", approvers: [claims]}
 """,
     ),
     "unordered-conversation": Explanation(

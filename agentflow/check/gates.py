@@ -26,7 +26,7 @@ HELP = "wait for an approval that ends the run unless approved, or add when: x i
 
 
 def check(analysis: Analysis, typed: Typed) -> Iterator[Diagnostic]:
-    dangerous = {tool.name for tool in analysis.graph.tools.values() if tool.effect == "dangerous"}
+    dangerous = {tool.name for tool in analysis.graph.tools.values() if tool.effect == "dangerous" and not tool.confirm}
     if not dangerous:
         return
     yield from _agents(analysis, dangerous)
@@ -47,7 +47,7 @@ def _agents(analysis: Analysis, dangerous: set[str]) -> Iterator[Diagnostic]:
             if name in dangerous:
                 tool = analysis.graph.tools[name]
                 message = f"the agent {quoted(agent.name)} could call the dangerous tool {quoted(name)} unasked"
-                help = "call it in a node behind an approval (confirm, which would ask, is not supported yet)"
+                help = "give the tool a confirm, or call it in a node behind an approval"
                 related = ((source.span((*tool.path, "effect")), "it is dangerous"),)
                 place = (*agent.path, "tools", _index(source.data, (*agent.path, "tools"), written))
                 yield source.error("dangerous-tool-in-agent", message, place, help=help, related=related)

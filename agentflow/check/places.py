@@ -13,6 +13,7 @@ from agentflow.diagnostics import Path, Span
 from agentflow.expressions import Leaf, Reference
 from agentflow.nodes import common
 from agentflow.nodes.kind import Guard, Template
+from agentflow.spec.confirm import confirm_templates
 from agentflow.spec.model import MISSING, BlockSpec, GraphSpec, NodeSpec
 from agentflow.tools.registry import KINDS as TOOL_KINDS
 from agentflow.types import ANY, BOOLEAN, STRING, Enumeration, Field, Nullable, Object, Type
@@ -156,6 +157,8 @@ def analyse(graph: GraphSpec) -> Analysis:
     walk = _Walk(analysis)
     for tool in graph.tools.values():
         walk.free(TOOL_KINDS[tool.kind].templates(tool, graph))
+        if tool.confirm is not None:
+            walk.free(confirm_templates(tool.confirm, tool.signature))
         if tool.compensate is not None:
             walk.free(common.undo_templates(tool.compensate, graph, tool.signature))
     for agent in graph.agents.values():

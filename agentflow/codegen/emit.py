@@ -36,6 +36,20 @@ def retry(policy: ir.Retry) -> Expression:
     return Call("af.Retry", arguments)
 
 
+def confirm(of: ir.Confirm) -> Expression:
+    arguments: Arguments = [literal(of.message.template), ("approvers", data(of.approvers.data))]
+    if of.when is not True:
+        arguments.append(("when", literal(of.when)))
+    if of.timeout is not None:
+        arguments.append(("timeout", duration(of.timeout)))
+    if of.escalate:
+        steps = [Call("af.Escalation", [data(step.to.data), duration(step.timeout)]) for step in of.escalate]
+        arguments.append(("escalate", ListOf(steps)))
+    if of.on_timeout is not None:
+        arguments.append(("on_timeout", literal(of.on_timeout)))
+    return Call("af.Confirm", arguments)
+
+
 def undo(module: Module, compensation: ir.Undo) -> Expression:
     arguments: Arguments = [module.tool_names[compensation.tool], data(compensation.args.data)]
     if compensation.on != "completed":
@@ -148,7 +162,8 @@ def _body(module: Module, writer: Writer, one: ir.Node) -> None:
 
 
 def _step(module: Module, writer: Writer, one: ir.Node, op: ir.Step) -> None:
-    journaling = not module.tools[op.tool].one_step
+    tool = module.tools[op.tool]
+    journaling = not tool.one_step and tool.confirm is None
     arguments: Arguments = [module.tool_names[op.tool], data(op.args.data)]
     if op.retry is not None and not journaling:
         arguments.append(("retry", retry(op.retry)))
@@ -156,6 +171,8 @@ def _step(module: Module, writer: Writer, one: ir.Node, op: ir.Step) -> None:
         arguments.append(("undo", undo(module, one.undo)))
     if journaling:
         writer.statement("return await ", Call("run.journaling_tool", arguments))
+    elif tool.confirm is not None:
+        writer.statement("return await ", Call("run.confirmed_tool", arguments))
     else:
         writer.statement("return ", Call("run.tool", arguments))
 

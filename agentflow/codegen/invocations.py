@@ -38,6 +38,8 @@ def everything(program: ir.Program) -> Iterator[ir.Node]:
 
 
 def asks_people(program: ir.Program) -> bool:
+    if any(tool.confirm is not None or isinstance(tool.does, ir.Asking) for tool in program.tools):
+        return True
     return any(isinstance(node.op, ir.Gate | ir.Question) for node in everything(program))
 
 
@@ -53,7 +55,9 @@ def events(program: ir.Program) -> dict[str, ir.Receive]:
 def called_graphs(program: ir.Program) -> list[str]:
     """The graphs of the project that a run may call or start."""
     nodes = [node.op.callee for node in everything(program) if isinstance(node.op, ir.Call)]
-    return list(dict.fromkeys(callee.name for callee in nodes if isinstance(callee, ir.Graph)))
+    names = [callee.name for callee in nodes if isinstance(callee, ir.Graph)]
+    names += [tool.does.graph for tool in program.tools if isinstance(tool.does, ir.CalledGraph)]
+    return list(dict.fromkeys(names))
 
 
 def own(program: ir.Program) -> list[ir.Node]:

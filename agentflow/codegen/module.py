@@ -271,6 +271,8 @@ class Module:
             arguments.append(("timeout", ops.duration(tool.timeout)))
         if tool.undo is not None:
             arguments.append(("undo", ops.undo(self, tool.undo)))
+        if tool.confirm is not None:
+            arguments.append(("confirm", ops.confirm(tool.confirm)))
         if isinstance(tool.does, ir.Python) and tool.does.takes_state:
             arguments.append(("takes_state", "True"))
         name = self.tool_names[tool.name]
@@ -287,6 +289,8 @@ class Module:
                 return operations.operation(self.types, tool.name, does, self.set_names[does.api.name])
             case ir.McpTool():
                 return operations.mcp_tool(does, self.set_names[does.server.name])
+            case ir.CalledGraph() | ir.Asking():
+                return operations.remote(self.types, tool.name, does)
             case ir.Command():
                 return operations.command(self.types, tool.name, does)
             case _:

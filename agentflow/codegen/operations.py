@@ -74,6 +74,21 @@ def command(types: Types, name: str, does: ir.Command) -> Expression:
     return Call("af.command", [*arguments, *_returns(types, name, does.returns)])
 
 
+def remote(types: Types, name: str, does: ir.CalledGraph | ir.Asking) -> Expression:
+    args = list(_args(types, name, does.args))
+    if isinstance(does, ir.CalledGraph):
+        graph = Call("af.CalledGraph", [literal(does.graph), ("kind", literal(does.kind))])
+        return Call("af.graph_tool", [graph, *args])
+    arguments: Arguments = [literal(does.message.template), *args, ("to", data(does.to.data))]
+    if does.form is not None:
+        arguments.append(("form", types.annotation(does.form, name, "form")))
+    if does.timeout is not None:
+        arguments.append(("timeout", literal(f"{does.timeout}ms")))
+    if does.on_timeout is not None:
+        arguments.append(("on_timeout", literal(does.on_timeout)))
+    return Call("af.approval_tool" if does.form is None else "af.ask_tool", arguments)
+
+
 def _args(types: Types, name: str, args: Type | None) -> Iterator[tuple[str, Expression]]:
     if args is not None:
         yield "args", types.annotation(args, name, "args")

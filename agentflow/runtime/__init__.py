@@ -12,6 +12,7 @@ from agentflow.runtime.flow import Run
 from agentflow.runtime.gates import approvals
 from agentflow.runtime.graph import (
     Agent,
+    Confirm,
     Event,
     Graph,
     Limits,
@@ -33,6 +34,7 @@ from agentflow.runtime.jsonschema import JsonSchema
 from agentflow.runtime.mcp_tool import mcp_server
 from agentflow.runtime.messages import inbox
 from agentflow.runtime.objects import door, object
+from agentflow.runtime.remote_tools import approval_tool, ask_tool, graph_tool
 from agentflow.runtime.schedules import schedule
 from agentflow.runtime.schema import Number, Type
 from agentflow.runtime.secrets import Env
@@ -44,6 +46,7 @@ __all__ = [
     "Api",
     "CalledGraph",
     "CalledService",
+    "Confirm",
     "Env",
     "Escalation",
     "Event",
@@ -67,7 +70,10 @@ __all__ = [
     "Type",
     "Undo",
     "Use",
+    "approval_tool",
     "approvals",
+    "ask_tool",
+    "graph_tool",
     "budget",
     "command",
     "finally_",

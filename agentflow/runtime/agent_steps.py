@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from agentflow.runtime import rehearsal, steps
+from agentflow.runtime import rehearsal, remote_tools, steps
 from agentflow.runtime.answers import Asked, usage
 from agentflow.runtime.errors import Interruption, NodeError, TimedOut
-from agentflow.runtime.flights import abandon
+from agentflow.runtime.flights import Flight, abandon
 from agentflow.runtime.graph import Agent, Model, Retry, Tool, milliseconds
 from agentflow.runtime.invocation import Alarm, Future, Invocation
 from agentflow.runtime.operations import Asking, Listing
@@ -102,7 +102,14 @@ class AgentSteps:
             return [await self._journaling_call(calls[0])]
         await invocation.reserve("tool_calls", self.path, len(calls))  # all of them, or none is started
         places = [self.run.inside(call.address, own_scope=False) for call in calls]
-        flights = [at.start_tool(call.tool, call.args, counted=True) for at, call in zip(places, calls, strict=True)]
+        gates = [remote_tools.confirmation(at, call.tool, call.args) for at, call in zip(places, calls, strict=True)]
+        flights: list[Flight] = [
+            gate or at.start_tool(call.tool, call.args, counted=True)
+            for gate, at, call in zip(gates, places, calls, strict=True)
+        ]
+        asked = {at for at, flight in enumerate(flights) if flight.waits is not None}
+        for at in sorted(asked):
+            invocation.report.waiting(flights[at].run.path, flights[at].waits or {}, invocation.now)
         pending: dict[Future, int] = {flight.future: at for at, flight in enumerate(flights)}
         outcomes: list[ToolOutcome | None] = [None] * len(flights)
         errors: list[NodeError] = []
@@ -111,7 +118,17 @@ class AgentSteps:
                 for future in await invocation.wait(*pending):
                     at = pending.pop(future)
                     try:
-                        outcomes[at] = ToolOutcome(value=await flights[at].take())
+                        value: Any = await flights[at].take()
+                        if at in asked:
+                            asked.remove(at)
+                            invocation.report.ended(flights[at].run.path, "succeeded", invocation.now)
+                        if flights[at] is not gates[at]:
+                            outcomes[at] = ToolOutcome(value=value)
+                        elif not value["approved"]:
+                            outcomes[at] = ToolOutcome(error=remote_tools.refusal(calls[at].tool, value))
+                        elif not errors:  # the arguments shown are the arguments used
+                            flights[at] = places[at].start_tool(calls[at].tool, calls[at].args, counted=True)
+                            pending[flights[at].future] = at
                     except NodeError as error:
                         if error.told:
                             outcomes[at] = ToolOutcome(error=error.message)
@@ -119,11 +136,14 @@ class AgentSteps:
                             errors.append(error)
                             for rest in pending.values():
                                 flights[rest].end(cut=False)
+                                await flights[rest].cancel()
         except Interruption as interruption:
             left = [flights[at] for at in pending.values()]
             await abandon(invocation, left, cut=isinstance(interruption, TimedOut))
             raise
         finally:
+            for at in sorted(asked):
+                invocation.report.ended(flights[at].run.path, "cancelled", invocation.now)
             for flight in flights:
                 invocation.undo.extend(flight.undo)
         if errors:
@@ -164,6 +184,11 @@ class AgentSteps:
         return told
 
     async def _journaling_call(self, call: ToolCall) -> ToolOutcome:
+        place = self.run.inside(call.address, own_scope=False)
+        if (gate := remote_tools.confirmation(place, call.tool, call.args)) is not None:
+            decision: Any = await self.run.land(gate)
+            if not decision["approved"]:
+                return ToolOutcome(error=remote_tools.refusal(call.tool, decision))
         try:
             value = await call_with_context(self.run.inside(call.address, own_scope=False), call.tool, call.args)
         except NodeError as error:

@@ -127,6 +127,30 @@ def question(
     return flight
 
 
+def tool_gate(
+    run: Run,
+    kind: Literal["approval", "ask"],
+    message: str,
+    args: Mapping[str, Json],
+    stages: Sequence[Mapping[str, Any]],
+    on_timeout: str | None,
+    form: Any = None,
+) -> GateFlight:
+    """Asks on behalf of a call: texts see its arguments, which are shown to whoever decides."""
+    of = run.block_with(args=dict(args))
+    whom = [{"to": _names(of, stage["to"]), "timeout": stage["timeout"]} for stage in stages]
+    gate = _gate(run, kind, of.text(message), whom, form, None)
+    gate["arguments"] = dict(args)
+    future = _open(run, gate)
+    flight: GateFlight
+    if kind == "ask":
+        flight = QuestionFlight(run, future, on_timeout)
+    else:
+        flight = ApprovalFlight(run, future, on_timeout, "continue")
+    flight.waits = _waits(run, gate)
+    return flight
+
+
 def _gate(
     run: Run,
     kind: Literal["approval", "ask"],
@@ -139,7 +163,7 @@ def _gate(
     of = run.invocation.run
     graph = run.invocation.graph
     gate: dict[str, Any] = {
-        "id": f"{graph.name}/{run.invocation.address}/{run.path}",
+        "id": f"{graph.name}/{run.invocation.address}/{run.path.replace('#', '-')}",  # a link ends at a #
         "kind": kind,
         "graph": graph.name,
         "key": of.get("key"),

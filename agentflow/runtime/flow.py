@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
-from agentflow.runtime import calls, clock, joins, lists, saga, steps, streams, templates
+from agentflow.runtime import calls, clock, joins, lists, remote_tools, saga, steps, streams, templates
 from agentflow.runtime.calls import CalledService, Callee
 from agentflow.runtime.conversations import joined
 from agentflow.runtime.errors import Interruption, NodeError, TemplateError, TimedOut
@@ -20,6 +20,8 @@ from agentflow.runtime.invocation import Alarm, Future, Invocation
 from agentflow.runtime.lists import Part
 from agentflow.runtime.own_journal import call_with_context
 from agentflow.runtime.region import Region
+from agentflow.runtime.remote_tools import Remote
+from agentflow.runtime.signature import keeps_own_journal
 from agentflow.runtime.times import rfc3339
 from agentflow.runtime.waits import wait
 from agentflow.types import Json
@@ -75,9 +77,13 @@ class Run:
         undo: Undo | None = None,
         *,
         counted: bool = False,
-    ) -> StepFlight:
+    ) -> Flight:
         """`counted`: among the run's tool calls, by whoever starts it."""
         invocation = self.invocation
+        if isinstance(tool.does, Remote):
+            if not counted:
+                invocation.count("tool_calls", self.path)
+            return remote_tools.start(self, tool, tool.does, args, undo or tool.undo)
         late = not counted and "tool_calls" in invocation.graph.exact
         if not counted and not late:
             invocation.count("tool_calls", self.path)
@@ -97,6 +103,22 @@ class Run:
         if late:
             return LateFlight(self, start, entry, stop, tool, args)
         return StepFlight(self, start(), entry, stop, tool, args)
+
+    async def confirmed_tool(
+        self, tool: Tool, args: Mapping[str, Json], *, retry: Retry | None = None, undo: Undo | None = None
+    ) -> Json:
+        """Calls a tool once a person has approved the call with these arguments; refused, it is like an approval."""
+        values = self.value(dict(args))
+        assert isinstance(values, dict)
+        gate = remote_tools.confirmation(self, tool, values)
+        if gate is not None:
+            decision: Any = await self.land(gate)
+            if not decision["approved"]:
+                kind: Any = "expired" if decision["outcome"] == "expired" else "rejected"
+                raise NodeError(kind, remote_tools.refusal(tool, decision), code=422, node=self.path)
+        if keeps_own_journal(tool):
+            return await call_with_context(self, tool if undo is None else replace(tool, undo=undo), values)
+        return await self.land(self.start_tool(tool, values, retry, undo))
 
     async def journaling_tool(self, tool: Tool, args: Mapping[str, Json], *, undo: Undo | None = None) -> Json:
         """Calls a tool that takes a restate.Context and so keeps its own journal."""

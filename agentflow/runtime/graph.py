@@ -83,6 +83,18 @@ class Undo:
 
 
 @dataclass(frozen=True)
+class Confirm:
+    """A person approves a call with the very arguments that it will be made with; texts see `args`."""
+
+    message: str
+    approvers: Any
+    when: str | bool = True
+    timeout: str | None = None
+    escalate: Sequence[Any] = ()  # of Escalation
+    on_timeout: Literal["reject", "approve", "fail"] | None = None
+
+
+@dataclass(frozen=True)
 class Tool:
     """A function or an operation as a durable step, which may run more than once: its key says that it is the same."""
 
@@ -93,6 +105,7 @@ class Tool:
     retry: Retry | None = None
     timeout: str | None = None
     undo: Undo | None = None
+    confirm: Confirm | None = None
     takes_state: bool = False  # a function with a `state` parameter, in an object
 
 

@@ -65,7 +65,8 @@ class Report:
 
     def calling(self, path: str, target: Mapping[str, Any]) -> None:
         """The node has called something with a run of its own."""
-        self.put(path, {**self.nodes.get(path, {}), "calls": dict(target)})
+        if path in self.nodes:  # a tool of an agent's is none
+            self.put(path, {**self.nodes[path], "calls": dict(target)})
 
     def going_on(self, path: str, at: float) -> None:
         """What it waited for is over."""

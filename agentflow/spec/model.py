@@ -56,6 +56,19 @@ class Body:
 
 
 @dataclass(frozen=True)
+class ConfirmSpec:
+    """`confirm:` of a tool."""
+
+    path: Path
+    when: str | bool
+    message: str
+    approvers: Json
+    timeout: int | None  # ms
+    escalate: tuple[tuple[Json, int], ...]  # whom, and for how long
+    on_timeout: Literal["reject", "approve", "fail"] | None
+
+
+@dataclass(frozen=True)
 class ToolSpec:
     name: str
     path: Path
@@ -67,6 +80,7 @@ class ToolSpec:
     retry: ir.Retry | None = None
     timeout: int | None = None  # ms
     compensate: UndoSpec | None = None
+    confirm: ConfirmSpec | None = None
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from agentflow.diagnostics import Diagnostic, Path, choices_help, quoted
 from agentflow.nodes import arguments
 from agentflow.source import Source
+from agentflow.spec.confirm import read_confirm
 from agentflow.spec.model import Body, ToolSpec, UndoSpec
 from agentflow.spec.names import bad_name, is_broken
 from agentflow.spec.reader import Reader
@@ -19,7 +20,7 @@ from agentflow.tools.registry import KINDS, LATER
 
 Effect = Literal["read", "write", "dangerous"]
 EFFECTS = ("read", "write", "dangerous")
-COMMON = ("description", "effect", "retry", "timeout", "compensate")
+COMMON = ("description", "effect", "retry", "timeout", "compensate", "confirm")
 
 
 @dataclass
@@ -89,7 +90,8 @@ def _set(tools: Tools, reader: Reader, name: str, kind: ToolSetKind[Any]) -> Non
     members = kind.read_all(reader, name)
     description, effect, effects = reader.text("description"), _effect(reader), _effects(reader, kind)
     retry, timeout, compensate = read_retry(reader), reader.duration("timeout"), read_undo(reader)
-    reader.finish(later=("confirm",), known=(*COMMON, *kind.keys), elsewhere=kind.elsewhere)
+    confirm = read_confirm(reader)
+    reader.finish(known=(*COMMON, *kind.keys), elsewhere=kind.elsewhere)
     if not members:
         tools.broken.add(name)
         return
@@ -110,6 +112,7 @@ def _set(tools: Tools, reader: Reader, name: str, kind: ToolSetKind[Any]) -> Non
             retry=retry,
             timeout=timeout,
             compensate=compensate,
+            confirm=confirm,
         )
     tools.sets[name] = tuple(f"{name}.{member.name}" for member in members)
     listed = reader.data.get(kind.members)
@@ -154,8 +157,9 @@ def _of_kind(reader: Reader, name: str, kind: ToolKind[Any]) -> ToolSpec | None:
         retry=read_retry(reader),
         timeout=reader.duration("timeout"),
         compensate=read_undo(reader),
+        confirm=read_confirm(reader),
     )
-    reader.finish(later=("confirm",), known=(*COMMON, *kind.keys), elsewhere=kind.elsewhere)
+    reader.finish(known=(*COMMON, *kind.keys), elsewhere=kind.elsewhere)
     return about if read is not None else None
 
 
@@ -180,7 +184,11 @@ def check_undo(
             yield arguments.unknown_tool(undo.tool, place, tools, {}, source)
         return
     kind = KINDS[tool.kind]
-    if not kind.one_step(tool):
+    if tool.confirm is not None:
+        message = f"the tool {quoted(undo.tool)} asks before it acts, and an undo waits for nobody"
+        related = ((source.key_span(tool.confirm.path), "it asks here"),)
+        yield source.error("undo-not-a-step", message, place, help="undo with a tool without confirm", related=related)
+    elif not kind.one_step(tool):
         why, help = kind.why_not_one_step(tool)
         message = f"the tool {quoted(undo.tool)} {why}, and an undo is one durable step"
         yield source.error("undo-not-a-step", message, place, help=help)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from agentflow.tools.asking import ApprovalToolKind, AskToolKind
+from agentflow.tools.called_graph import GraphToolKind
 from agentflow.tools.command import CommandKind
 from agentflow.tools.function import PythonKind
 from agentflow.tools.http import HttpKind
@@ -12,8 +14,18 @@ from agentflow.tools.mcp import McpKind
 from agentflow.tools.openapi import OpenApiKind
 
 KINDS: dict[str, ToolKind[Any]] = {  # Any: each kind has its own body, and only the kind itself looks into it
-    kind.key: kind for kind in (PythonKind(), HttpKind(), OpenApiKind(), McpKind(), CommandKind())
+    kind.key: kind
+    for kind in (
+        PythonKind(),
+        HttpKind(),
+        OpenApiKind(),
+        McpKind(),
+        CommandKind(),
+        GraphToolKind(),
+        ApprovalToolKind(),
+        AskToolKind(),
+    )
 }
 
-LATER = ("graph", "service", "approval", "ask", "parallel")
+LATER = ("service", "parallel")
 """Kinds of the language that are not supported yet."""

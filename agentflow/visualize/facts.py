@@ -9,7 +9,9 @@ from typing import Literal, assert_never
 from agentflow.ir import (
     Agent,
     ApiOperation,
+    Asking,
     Call,
+    CalledGraph,
     Choice,
     Command,
     Continue,
@@ -100,6 +102,10 @@ def place_of(tool: Tool) -> str:
             return f"{name} of {address or ' '.join(server.command)}"
         case Command(words=words_):
             return " ".join(one_line(without_braces(word)) for word in words_)
+        case CalledGraph(graph=graph):
+            return f"graph {graph}"
+        case Asking(form=form):
+            return "asks a person" if form is not None else "asks for approval"
         case _:
             assert_never(tool.does)
 
