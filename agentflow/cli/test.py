@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from pathlib import Path
@@ -33,10 +34,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
+    from agentflow.client import Refused, Unreachable
     from agentflow.rendering import render
     from agentflow.serve.errors import ServeError
     from agentflow.testing.run import collect
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is ended, and its folder removed
     suite = collect(args.tests, args.keyword)
     for missing in suite.missing:
         complain(missing)
@@ -49,7 +52,7 @@ def main(args: argparse.Namespace) -> int:
         return USAGE
     try:
         return _run(args, suite)
-    except ServeError as error:
+    except (ServeError, Unreachable, Refused) as error:
         complain(str(error))
         return FAILED
 

@@ -39,7 +39,8 @@ class Stand:
         elsewhere: Mapping[str, Json],
     ) -> None:
         ingress, admin, node = (ports.check_free(HOST, 0, "") for _ in range(3))
-        self._engine = Engine(binary, folder / "engine", HOST, ingress, admin, node, WAITS)
+        more = {**WAITS, "TMPDIR": str(folder)}  # where it puts what it does not remove
+        self._engine = Engine(binary, folder / "engine", HOST, ingress, admin, node, more)
         self._folder = folder
         self._revisions = list(revisions)
         self._rehearsal: dict[str, Json] = {"cases": [dict(case) for case in cases], "elsewhere": dict(elsewhere)}
@@ -48,10 +49,6 @@ class Stand:
         self.url = f"http://{HOST}:{self._socket.getsockname()[1]}"
         self.admin = Admin(self._engine.admin)
         self.ingress = Ingress(self._engine.ingress)
-
-    @property
-    def service_log(self) -> Path:
-        return self._folder / "service.log"
 
     async def __aenter__(self) -> Stand:
         try:
@@ -68,7 +65,7 @@ class Stand:
 
     async def _start(self) -> None:
         environment = {**OFFLINE, "AGENTFLOW_ADMIN": self.admin.url}
-        worker = Worker(self._socket, self.service_log, environment)
+        worker = Worker(self._socket, self._folder / "service.log", environment)
         service = await worker.spawn()
         self._children.append(service)
         log = self._folder / "engine.log"
@@ -95,9 +92,15 @@ class Stand:
             await child.stop(0)
         self._socket.close()
 
-    def ended(self) -> str | None:
-        """Which of the two has ended, if one has: then nothing more will happen."""
-        return next((child.name for child in self._children if not child.alive), None)
+    def check(self) -> None:
+        """Raises ServeError once one of the two has ended: then nothing more will happen."""
+        for child in self._children:
+            if not child.alive:
+                log = self._folder / f"{child.name}.log"
+                last = log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:]
+                raise ServeError(
+                    f"the {child.name} ended: " + ("\n  ".join(["", *last]) if last else "it said nothing")
+                )
 
     def conduct(self, **order: Json) -> dict[str, Json]:
         """Ask the service's rehearsal something, or tell it; see `runtime.stage`."""

@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any
 
 from agentflow.admin import Row, text
-from agentflow.client import Answer, Refused, path, request
+from agentflow.client import Answer, Unreachable, path, request
 from agentflow.serve.stand import Stand
 from agentflow.testing.cases import Case, Decision, bare, static
 from agentflow.testing.outcome import Outcome, of_answer
@@ -111,12 +111,16 @@ class Conductor:
 
     async def run(self, ended: Callable[[str, Outcome], None]) -> None:
         while self.waiting or self.running:
-            await asyncio.to_thread(self._begin)
-            for one in await asyncio.to_thread(self._round):
+            try:
+                await asyncio.to_thread(self._begin)
+                over = await asyncio.to_thread(self._round)
+            except Unreachable:
+                self.stand.check()
+                raise
+            for one in over:
                 self.running.remove(one)
                 ended(one.id, await asyncio.to_thread(self._outcome, one))
-            if (child := self.stand.ended()) is not None:
-                raise Refused(0, f"the {child} ended; see {self.stand.service_log}")
+            self.stand.check()
             await asyncio.sleep(0.02)
 
     # ------------------------------------------------------------ beginning and end

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -13,12 +16,14 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(
+    folder: Path, *arguments: str, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """`agentflow test` in a folder; what it prints on both streams."""
     return subprocess.run(
         [sys.executable, "-m", "agentflow", "test", *arguments],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -30,7 +35,8 @@ def test_the_cases_of_the_examples_pass() -> None:
     done = run(ROOT, "--coverage")
     assert done.returncode == 0, done.stdout
     tested = {line.split()[1].rstrip(":") for line in done.stdout.splitlines() if line.startswith("passed")}
-    assert tested == {path.name.partition(".")[0] for path in (ROOT / "graphs").glob("*.test.yaml")}
+    graphs = {path.stem for path in (ROOT / "graphs").glob("*.yaml") if "." not in path.stem}
+    assert tested == graphs, "each example has cases"
 
 
 GRAPH = """agentflow: 1
@@ -386,3 +392,50 @@ def test_messages_and_answers_come_when_the_case_says(project: Path) -> None:
     done = run(project, "order")
     assert done.returncode == 1 and "3 passed, 1 failed in" in done.stdout, done.stdout
     assert "the event was refused: the data of paid do not fit" in done.stdout
+
+
+def test_a_service_that_dies_ends_the_command_and_leaves_nothing(project: Path, tmp_path: Path) -> None:
+    """A tool that may be itself ends the process."""
+    (project / "tools" / "fatal.py").write_text(
+        'import os\n\ndef end(name: str) -> str:\n    """Ends."""\n    print("good bye", flush=True)\n    os._exit(3)\n'
+    )
+    (project / "graphs" / "fatal.yaml").write_text(
+        "agentflow: 1\ngraph: fatal\nmodels: {default: gemini-2.5-flash}\n"
+        'tools: {end: {python: "tools.fatal:end", effect: read}}\n'
+        "nodes: {it: {tool: end, with: {name: x}}}\n"
+    )
+    (project / "graphs" / "fatal.test.yaml").write_text("cases: {one: {expect: {state: succeeded}}}\n")
+    done = run(project, "fatal", environment={"TMPDIR": str(tmp_path)})
+    assert done.returncode == 1 and "error: the service ended:" in done.stdout and "good bye" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_ends_all_that_was_started(project: Path, tmp_path: Path) -> None:
+    (project / "tools" / "desk.py").write_text(
+        TOOLS.replace('return f"seen', 'import time; time.sleep(60); return f"seen')
+    )
+    written(project, "cases: {one: {input: {name: look}, tools: {act: {return: {}}}, expect: {state: succeeded}}}\n")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "agentflow", "test", "desk"],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        until(lambda: list(tmp_path.glob("*/engine.log")), 30)
+        time.sleep(3)  # into the case, or nearly
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+    finally:
+        process.kill()
+        (project / "tools" / "desk.py").write_text(TOOLS)
+    assert list(tmp_path.iterdir()) == []
+
+
+def until(check: Callable[[], object], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < end
+        time.sleep(0.05)
