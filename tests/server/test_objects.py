@@ -173,6 +173,15 @@ def state(service: Service, key: str, graph: str = "chat") -> dict[str, Any]:
     return {str(row["key"]): json.loads(str(row["value_utf8"])) for row in rows if str(row["key"]).startswith("state.")}
 
 
+JOTTED = [
+    "helper calls jot",
+    "helper gets {'result': 1}",
+    "helper calls jot",
+    "helper gets {'result': 2}",
+    "helper: jotted",
+]
+
+
 def test_a_conversation_goes_on(service: Service) -> None:
     assert say(service, "ann", "plain 1") == "fine"
     service.restart()
@@ -181,11 +190,7 @@ def test_a_conversation_goes_on(service: Service) -> None:
         "user: plain 1",
         "helper: fine",
         "user: jot it",
-        "helper calls jot",
-        "helper gets {'result': 1}",
-        "helper calls jot",
-        "helper gets {'result': 2}",
-        "helper: jotted",
+        *JOTTED,
     ]
     assert state(service, "ann")["state.names"] == ["a", "b"]
     assert service.nothing_twice()
@@ -243,6 +248,19 @@ def test_twenty_messages_to_three_keys_are_taken_in_order(service: Service) -> N
         assert lines(service, key) == [line for text in mine for line in (text, "helper: fine")]
     again = [step for step, times in service.steps().items() if times > 1]
     assert len(again) <= len(keys), "only what was in flight when the service was killed was done again"
+
+
+@pytest.mark.parametrize("entry", [1, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30])
+def test_a_service_that_dies_anywhere_in_a_turn_loses_nothing(service: Service, entry: int) -> None:
+    key = f"dies{entry}"
+    say(service, key, "plain one")
+    service.restart(AGENTFLOW_TEST_DIE_AT=str(entry))
+    invocation = service.send_message("chat", key, {"message": "jot two"})
+    until(lambda: not service.alive() or not service.unfinished(), 20, "its end, or the turn's")
+    service.restart()
+    assert service.attach(invocation) == "jotted"
+    assert lines(service, key) == ["user: plain one", "helper: fine", "user: jot two", *JOTTED]
+    assert state(service, key)["state.names"] == ["a", "b"]
 
 
 def test_two_keys_work_side_by_side(service: Service) -> None:
