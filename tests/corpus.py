@@ -26,7 +26,13 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
-_Dumper.add_representer(Truth, lambda dumper, key: dumper.represent_scalar("tag:yaml.org,2002:bool", str(key)))
+class _Quoting(_Dumper):
+    """Every text in double quotes, so that it is on one line."""
+
+
+_Quoting.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))
+for _dumper in (_Dumper, _Quoting):
+    _dumper.add_representer(Truth, lambda dumper, key: dumper.represent_scalar("tag:yaml.org,2002:bool", str(key)))
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,7 @@ def holder(data: Any, place: Place) -> Any:
     return data
 
 
-def dumped(data: Any) -> str:
-    """As YAML."""
-    return str(yaml.dump(data, Dumper=_Dumper, allow_unicode=True, sort_keys=False))
+def dumped(data: Any, quoted: bool = False) -> str:
+    """As YAML; `quoted`: each text on one line, whatever is in it."""
+    dumper = _Quoting if quoted else _Dumper
+    return str(yaml.dump(data, Dumper=dumper, allow_unicode=True, sort_keys=False, width=2**20 if quoted else 80))

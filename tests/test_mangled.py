@@ -9,6 +9,7 @@ import ast
 import copy
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,7 @@ class Accidents:
     def __init__(self, draw: st.DrawFn) -> None:
         self.draw = draw
 
-    def one(self, choices: Any) -> Any:
+    def one(self, choices: Sequence[Any]) -> Any:
         return self.draw(st.sampled_from(choices))
 
     def flip(self, content: bytes) -> bytes:
@@ -125,7 +126,6 @@ class Accidents:
 
     def lose_line(self, content: bytes) -> bytes:
         lines = content.splitlines(True)
-        del lines[self.draw(st.integers(0, max(len(lines) - 1, 0))) :][:1]
         at = self.draw(st.integers(0, max(len(lines) - 1, 0)))
         return b"".join(lines[:at] + lines[at + 1 :])
 

@@ -15,7 +15,7 @@ from agentflow.codegen.types import Types
 from agentflow.codegen.writer import Call, Expression, ListOf, Writer, data, literal, plain
 from agentflow.types import ANY, Object, Type
 
-_REVISION = "<revision>"
+_REVISION = "\0revision\0"  # no text of a graph reaches the module with such characters as they are
 
 
 def emit(program: ir.Program) -> tuple[str, str]:
@@ -24,7 +24,8 @@ def emit(program: ir.Program) -> tuple[str, str]:
     The revision, 8 hex digits, covers the text and the journals that its runtime writes.
     """
     text = Module(program).text_of_module()
-    revision = hashlib.sha256(f"{journal.VERSION}\n{text}".encode()).hexdigest()[:8]
+    named = text.replace(_REVISION, "<revision>")
+    revision = hashlib.sha256(f"{journal.VERSION}\n{named}".encode()).hexdigest()[:8]
     return text.replace(_REVISION, revision), revision
 
 
@@ -184,7 +185,7 @@ class Module:
         program = self.program
         about: list[tuple[str, Expression]] = [
             ("kind", literal(program.kind)),
-            ("revision", literal(_REVISION)),
+            ("revision", f'"{_REVISION}"'),
             ("source", literal(program.source)),
             ("input", self.input),
         ]
