@@ -365,6 +365,15 @@ an optional list is {type: [string], optional: true}; input and forms are object
       Tree: {label: string, next: Tree | null}      # right
 """,
     ),
+    "bad-schema": Explanation(
+        "A JSON Schema is none, or refers to something outside itself.",
+        """
+    input: {code: {schema: {type: strng}}}          # wrong
+    input: {code: {schema: {type: string}}}         # right
+
+It is read as draft 2020-12. A `$ref` is a place in the same schema: #/$defs/Name.
+""",
+    ),
     "bad-pattern": Explanation(
         "A pattern is not a regular expression.",
         """

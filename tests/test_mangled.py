@@ -172,7 +172,8 @@ class Accidents:
         """A piece of any graph comes here, mostly where something of its name is."""
         key, piece = self.one(PIECES)
         same = [place for place, _ in parts(data) if place[-1] == key]
-        place = self.one(same) if same and self.draw(st.integers(0, 3)) else self.place(data)[0]
+        there = bool(same) and self.draw(st.integers(0, 3)) > 0
+        place = self.one(same) if there else self.place(data)[0]
         holder(data, place)[place[-1]] = copy.deepcopy(piece)
 
     def add(self, data: Any) -> None:

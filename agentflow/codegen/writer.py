@@ -143,26 +143,33 @@ class Writer:
 
     def constant(self, name: str, text: str) -> None:
         """A text as a module's constant: a block of lines where that shows it as it is."""
-        short = f"{name} = {literal(text)}"
+        whole = literal(text)
+        short = f"{name} = {whole}"
         lines = text.split("\n")
         showable = all(line.isprintable() and line == line.rstrip() for line in lines)
-        if "\n" not in text and (len(short) <= WIDTH or not showable or '"' in text or "\\" in text):
-            self.line(short)
-        elif showable and '"""' not in text and "\\" not in text and not text.endswith('"'):
+        in_block = showable and '"""' not in text and "\\" not in text and not text.endswith('"')
+        if "\n" not in text and (len(short) <= WIDTH or not in_block):
+            self.lines += [short] if _on_one_line(short, whole) else [f"{name} = (", f"    {whole}", ")"]
+        elif in_block:
             self.line(f'{name} = """\\')
             ended = text.endswith("\n")
             for line in lines[:-1] if ended else lines[:-1]:
                 self.lines.append(line)
             self.lines.append('"""' if ended else f'{lines[-1]}"""')
         else:
-            parts = [literal(part) for part in _pieces(text)]
-            if len(parts) == 1:
+            parts = [whole] if len(whole) + 4 <= WIDTH else [literal(part) for part in _pieces(text)]
+            if len(parts) == 1 and _on_one_line(short, whole):
                 self.line(short)
             else:
-                self.statement(f"{name} = ", Call('"".join', [ListOf(parts)]))
+                self.lines += [f"{name} = (", *(f"    {part}" for part in parts), ")"]
 
     def text(self) -> str:
         return "\n".join(self.lines).rstrip("\n") + "\n"
+
+
+def _on_one_line(line: str, whole: str) -> bool:
+    """Whether an assignment is on one line: it fits, or parentheses around its text would not make it fit either."""
+    return len(line) <= WIDTH or len(whole) + 4 > WIDTH
 
 
 def _pieces(text: str) -> Iterable[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable, Iterator, Sequence
+from urllib.parse import unquote
 
 from agentflow.diagnostics import Path, choices_help, quoted
 from agentflow.spec.fit import misfit
@@ -161,6 +163,7 @@ def _single(reading: Reading, path: Path, data: dict[str, Json], key: str) -> Ty
         )
     if key == "schema":
         if isinstance(value, dict):
+            _check_schema(reading, (*path, key), value)
             return JsonSchema(json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")))
         reading.wrong((*path, key), "a JSON Schema", value, help)
         return ANY
@@ -168,6 +171,57 @@ def _single(reading: Reading, path: Path, data: dict[str, Json], key: str) -> Ty
         return PythonType(value)
     reading.error("bad-reference", "a class of Python is written module:Name", (*path, key), help=help)
     return ANY
+
+
+def _check_schema(reading: Reading, path: Path, schema: dict[str, Json]) -> None:
+    """A JSON Schema is one, and refers to itself only: nothing is fetched when a value is held to it."""
+    from jsonschema import Draft202012Validator  # takes a tenth of a second: only where there is such a type
+
+    checker = Draft202012Validator.FORMAT_CHECKER
+    validator = Draft202012Validator(Draft202012Validator.META_SCHEMA, format_checker=checker)
+    # The outermost problem of a place says least: "is not valid under any of the given schemas".
+    wrong = max(validator.iter_errors(schema), key=lambda error: len(error.absolute_path), default=None)
+    if wrong is not None:
+        place = (*path, *wrong.absolute_path)
+        message = wrong.message if len(wrong.message) < 200 else "a part of it cannot stand here"
+        reading.error("bad-schema", f"this is no JSON Schema: {message}", place)
+        return
+    names = dict(_keyed(path, schema, ("$id", "$anchor", "$dynamicAnchor"))).values()
+    for place, reference in _keyed(path, schema, ("$ref", "$dynamicRef")):
+        if not _is_there(schema, reference) and reference.removeprefix("#") not in names:
+            message = f"there is nothing at {quoted(reference)} in this schema"
+            help = "a schema refers to parts of itself: #/$defs/Name"
+            reading.error("bad-schema", message, place, help=help)
+
+
+def _keyed(path: Path, schema: Json, keys: Sequence[str]) -> Iterator[tuple[Path, str]]:
+    """The texts under these keys, anywhere in a schema."""
+    items: Iterable[tuple[str | int, Json]] = ()
+    if isinstance(schema, dict):
+        items = schema.items()
+    elif isinstance(schema, list):
+        items = enumerate(schema)
+    for key, value in items:
+        if key in keys and isinstance(value, str):
+            yield (*path, key), value
+        elif key not in ("const", "enum", "default", "examples"):
+            yield from _keyed((*path, key), value, keys)
+
+
+def _is_there(schema: Json, reference: str) -> bool:
+    if reference == "#":
+        return True
+    if not reference.startswith("#/"):
+        return False
+    for step in unquote(reference[2:]).split("/"):
+        name = step.replace("~1", "/").replace("~0", "~")
+        if isinstance(schema, dict) and name in schema:
+            schema = schema[name]
+        elif isinstance(schema, list) and name.isdecimal() and int(name) < len(schema):
+            schema = schema[int(name)]
+        else:
+            return False
+    return isinstance(schema, dict | bool)
 
 
 def _object(reading: Reading, path: Path, data: dict[str, Json]) -> Object:
