@@ -23,6 +23,7 @@ from agentflow.testing.stubs import read_stubs
 from agentflow.types import Json, Type
 
 SUFFIX = ".test.yaml"
+CONFIRM = ".confirm"  # what the question of a tool's `confirm` is called, after the call
 STARTED = datetime.fromisoformat("2026-01-01T00:00:00+00:00").timestamp()
 
 KEYS = (
@@ -117,7 +118,9 @@ class Case:
 def callees(program: ir.Program) -> list[tuple[ir.Graph | ir.Service, bool]]:
     """What a graph calls beside its tools, and whether by a key."""
     calls = [node.op for node in everything(program) if isinstance(node.op, ir.Call)]
-    return [(call.callee, call.key is not None) for call in calls]
+    tools = [tool.does for tool in program.tools]
+    found: list[tuple[ir.Graph | ir.Service, bool]] = [(call.callee, call.key is not None) for call in calls]
+    return found + [(ir.Graph(does.graph, does.kind), False) for does in tools if isinstance(does, ir.CalledGraph)]
 
 
 @dataclass
@@ -323,7 +326,7 @@ _WORDS = {"approvals": "approve, reject, silence", "asks": "{answer: {...}}, sil
 
 def _check_asks(reader: Reader, key: str, node: str, path: Path, names: Names) -> None:
     """That the node is there, and asks: itself, or by a tool that it calls."""
-    place = static(node.partition("/")[2] or node, names.nodes)
+    place = static((node.partition("/")[2] or node).removesuffix(CONFIRM), names.nodes)
     known = names.nodes.get(place)
     asks = ir.Gate if key == "approvals" else ir.Question
     asking = [at for at, one in names.nodes.items() if isinstance(one.op, asks)]
@@ -333,7 +336,7 @@ def _check_asks(reader: Reader, key: str, node: str, path: Path, names: Names) -
     if tool in names.tools and (above in names.nodes or not above):
         return
     called = names.tools.get(tool_of(known) or "") if known is not None else None
-    if called is not None and getattr(called, "confirm", None) is not None:
+    if called is not None and (called.confirm is not None or isinstance(called.does, ir.Asking)):
         return
     if known is not None:
         message = f"{quoted(node)} {_DOES_NOT[key]}: it is {_article(known.kind)}"

@@ -20,7 +20,7 @@ from typing import Any
 from agentflow.admin import Row, text
 from agentflow.client import Answer, Unreachable, path, request
 from agentflow.serve.stand import Stand
-from agentflow.testing.cases import Case, Decision, bare, static
+from agentflow.testing.cases import CONFIRM, Case, Decision, bare, static
 from agentflow.testing.outcome import Outcome, of_answer
 
 HEADER = "agentflow-case"
@@ -339,8 +339,9 @@ class Conductor:
 
     def _decision(self, one: Running, gate: Mapping[str, Any]) -> Decision | None:
         """What the case says of a gate: by its node, with or without the index; a list where it is asked again."""
-        node, decisions, nodes = str(gate["node"]), one.case.decisions, one.case.nodes
-        forms = [node, static(node, nodes), bare(node)]
+        decisions, nodes = one.case.decisions, one.case.nodes
+        node = str(gate["node"]).removesuffix(CONFIRM)
+        forms = [gate["node"], node, static(node, nodes), bare(node)]
         forms += [f"{gate['graph']}/{form}" for form in forms]
         names = [form for form in forms if form in decisions]
         if not names:

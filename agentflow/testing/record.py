@@ -221,8 +221,11 @@ def recorded(admin: Admin, programs: Sequence[ir.Program], key: str, answer: Ans
     graphs = {one.id: one.service.partition(".")[0] for one in family}
     recording = Recording({program.name: program for program in programs})
     given: Json = {}
+    started = 0.0
     for id, entry in _journals(admin, list(graphs)):
         if isinstance(entry, Step):
+            if id == run.id and entry.name == "start":
+                started = float(entry.outcome["at"])
             recording.take(Step(graphs[id], entry.name, entry.outcome))
         elif id == run.id:
             given = entry
@@ -231,8 +234,9 @@ def recorded(admin: Admin, programs: Sequence[ir.Program], key: str, answer: Ans
         case["replies"] = replies
     if stubs := recording.stubs():
         case["tools"] = stubs
-    if decisions := _decisions(admin, list(graphs.values()), [one.id for one in family]):
-        case["approvals"] = decisions
+    if run.workflow and (events := _events(admin, graph.name, str(run.key), started)):
+        case["events"] = events
+    case |= _decisions(admin, graph.name, list(graphs.values()), [one.id for one in family])
     case["expect"] = _expected(answer, graph.name)
     masked: dict[str, Json] = json.loads(mask(json.dumps(case, ensure_ascii=False)))
     return masked
@@ -262,8 +266,8 @@ def _journals(admin: Admin, invocations: Sequence[str]) -> Iterator[tuple[str, S
             yield id, json.loads(payload or b"{}")
 
 
-def _decisions(admin: Admin, graphs: Sequence[str], invocations: Sequence[str]) -> dict[str, Json]:
-    """What people decided, and when, by node; a list where it was asked again."""
+def _decisions(admin: Admin, own: str, graphs: Sequence[str], invocations: Sequence[str]) -> dict[str, Json]:
+    """What people decided, and when: `approvals` and `asks`, each by node, of called graphs with their name before."""
     services = ", ".join(text(f"{graph}.approvals") for graph in dict.fromkeys(graphs))
     rows = admin.query(f"select value_utf8 from state where key = 'gate' and service_name in ({services})")
     promises = admin.query(
@@ -273,21 +277,41 @@ def _decisions(admin: Admin, graphs: Sequence[str], invocations: Sequence[str]) 
     given = {f"{str(row['service_name']).removesuffix('.approvals')}/{row['service_key']}": row for row in promises}
     gates = [json.loads(str(row["value_utf8"])) for row in rows]
     mine = [gate for gate in gates if any(str(gate["run"]).startswith(id.removeprefix("inv_")) for id in invocations)]
-    found: dict[str, Json] = {}
+    found: dict[str, dict[str, Json]] = {"approvals": {}, "asks": {}}
     for gate in sorted(mine, key=lambda gate: str(gate["opened"])):
         promise = given.get(gate["id"])
-        found[gate["node"]] = _decision(gate, json.loads(str(promise["value"])) if promise else {})
-    return found
+        node = gate["node"] if gate["graph"] == own else f"{gate['graph']}/{gate['node']}"
+        kind = "asks" if gate.get("kind") == "ask" else "approvals"
+        found[kind][node] = _decision(gate, json.loads(str(promise["value"])) if promise else {})
+    return {kind: said for kind, said in found.items() if said}
+
+
+def _events(admin: Admin, graph: str, key: str, started: float) -> list[Json]:
+    """The messages that came to the run, and when."""
+    rows = admin.query(
+        f"select id from sys_invocation where target_service_name = {text(f'{graph}.inbox')} "
+        f"and target_service_key = {text(key)} and target_handler_name = 'put' order by created_at"
+    )
+    ids = [str(row["id"]) for row in rows]
+    sent: dict[str, dict[str, Json]] = {}
+    for id, entry in _journals(admin, ids) if ids else ():
+        if isinstance(entry, Step):
+            after = round((float(entry.outcome["at"]) - started) * 1000)
+            if entry.name == "now" and after > 0:
+                sent[id]["after"] = duration(after)
+        elif isinstance(entry, dict):
+            sent[id] = {"name": entry["name"], "data": entry["data"]}
+    return [*sent.values()]
 
 
 def _decision(gate: Mapping[str, Any], decision: Mapping[str, Any]) -> Json:
-    verb = {"approved": "approve", "rejected": "reject"}.get(gate["state"])
+    verb = {"approved": "approve", "rejected": "reject", "answered": "answer"}.get(gate["state"])
     if verb is None:
         return "silence"
     opened, decided = (datetime.fromisoformat(gate[name]) for name in ("opened", "at"))
     after = round((decided - opened).total_seconds() * 1000)
-    about = {"by": gate.get("by"), "comment": decision.get("comment")}
-    if verb == "approve":
+    about = {"by": gate.get("by"), **({} if verb == "answer" else {"comment": decision.get("comment")})}
+    if verb != "reject":
         about["form"] = decision.get("form")
     if after > 0:
         about["after"] = duration(after)

@@ -17,7 +17,7 @@ from harness import PROJECT, Service, until
 
 from agentflow import cli
 
-NAMES = ("claim", "trip", "support", "weather")
+NAMES = ("claim", "trip", "support", "weather", "order", "fraud", "refund_desk")
 GRAPHS = [PROJECT / "graphs" / f"{name}.yaml" for name in NAMES]
 ENVIRONMENT = {"PAY_TOKEN": "s3cret-enough-to-see"}
 pytestmark = pytest.mark.at("60s")
@@ -101,6 +101,29 @@ def test_runs_of_the_other_examples_become_cases(service: Service, project: Path
     assert cases(project, "weather")["cairo"]["tools"]["forecast_for"][0]["times"] == 2
     for graph in ("trip", "support", "weather"):
         passes(project, graph)
+
+
+def test_messages_and_confirmations_are_recorded(service: Service, project: Path) -> None:
+    def pay(key: str) -> None:
+        until(lambda: service.status("order", key).get("waiting"), 30, "the wait for a payment")
+        body = {"name": "payment", "data": {"amount": 25, "reference": "b7"}}
+        assert service.call("order", key, "event", body).status == 200
+
+    def confirm(key: str) -> None:
+        waiting: Any = until(lambda: service.status("refund_desk", key).get("waiting"), 30, "the question")
+        given = ["--by", "Grace", "--ingress", service.engine.ingress]
+        assert cli.main(["approve", waiting[0]["id"], *given]) == 0
+
+    for person, graph, body in (
+        (pay, "order", {"item": "a lamp", "amount": 25}),
+        (confirm, "refund_desk", {"order": "17", "amount": 25, "reason": "it broke"}),
+    ):
+        thread = threading.Thread(target=person, args=(f"r-{graph}",))
+        thread.start()
+        assert record(service, project, graph, f"r-{graph}", body) == 0
+        thread.join(30)
+        passes(project, graph)
+    assert cases(project, "order")["r_order"]["events"][0]["data"] == {"amount": 25, "reference": "b7"}
 
 
 def test_a_secret_is_not_recorded(service: Service, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
