@@ -32,9 +32,12 @@ COMMANDS = {
     "visualize": "draw a graph",
     "diff": "say what a change means for callers, state and runs",
     "explain": "tell what an error code means",
+    "schema": "print the JSON Schema of graph files, for editors",
 }
 
-BRIEF = frozenset({"check", "compile", "explain", "fmt", "visualize"})  # they end before there is much garbage
+BRIEF = frozenset(
+    {"check", "compile", "explain", "fmt", "schema", "visualize"}
+)  # they end before there is much garbage
 
 
 def main(argv: Sequence[str] | None = None) -> int:

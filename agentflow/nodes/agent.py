@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from agentflow import ir
 from agentflow.diagnostics import Diagnostic, choices_help, nearest, quoted
+from agentflow.editor import vocabulary as v
+from agentflow.editor.vocabulary import Described
 from agentflow.nodes.kind import Context, Kind, Lowering, Nodes, Template
 from agentflow.spec.model import Body, GraphSpec, NodeSpec
 from agentflow.spec.names import bad_name
@@ -30,6 +32,16 @@ class AgentKind(Kind[AgentBody]):
     keys = ("prompt", "returns", "conversation")
     retries = True
     model = AgentBody
+    described = Described(
+        "An agent works on a prompt until it answers; the node's value is the answer.",
+        {
+            "agent": v.name("The agent that does the work, one of agents."),
+            "prompt": v.text("What the agent is asked."),
+            "returns": v.type("The type of the answer, in the place of the agent's own; without one it is text."),
+            "conversation": v.ref("own_name", "Nodes with the same name here share one history, one after the other."),
+        },
+        required=("prompt",),
+    )
 
     def parse(self, reader: Reader, nodes: Nodes) -> AgentBody | None:
         agent = reader.string("agent", "an agent's name")

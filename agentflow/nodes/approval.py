@@ -8,6 +8,8 @@ from typing import Literal, cast
 
 from agentflow import ir
 from agentflow.diagnostics import Diagnostic
+from agentflow.editor import vocabulary as v
+from agentflow.editor.vocabulary import Described
 from agentflow.nodes.kind import Context, Kind, Lowering, Nodes, Template
 from agentflow.nodes.people import (
     EscalationSpec,
@@ -45,6 +47,21 @@ class ApprovalKind(Kind[ApprovalBody]):
     keys = ("approvers", "escalate", "on_timeout", "on_reject", "form", "notify")
     own_timeout = True
     model = ApprovalBody
+    described = Described(
+        "A person decides; the node's value says what was decided, by whom and when.",
+        {
+            "approval": v.text("What the person is asked to approve."),
+            "approvers": v.people("Whom to ask; one decision is enough."),
+            "timeout": v.duration("How long to wait for a decision."),
+            "escalate": v.ref("escalate", "Who is asked as well, step by step, when nobody has decided in time."),
+            "on_timeout": v.choice("What follows when nobody has decided in time.", *ON_TIMEOUT),
+            "on_reject": v.choice("Whether a rejection fails the node.", "fail", "continue", default="fail"),
+            "form": v.object_type("What else the person fills in."),
+            "notify": v.ref("notify", "The tool that tells each person asked."),
+        },
+        required=("approvers",),
+        rules=(*v.TIMED, v.ESCALATES),
+    )
 
     def parse(self, reader: Reader, nodes: Nodes) -> ApprovalBody | None:
         return ApprovalBody(

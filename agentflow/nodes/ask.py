@@ -8,6 +8,8 @@ from typing import Literal, cast
 
 from agentflow import ir
 from agentflow.diagnostics import Diagnostic
+from agentflow.editor import vocabulary as v
+from agentflow.editor.vocabulary import Described
 from agentflow.nodes.kind import Context, Kind, Lowering, Nodes, Template
 from agentflow.nodes.people import (
     NotifySpec,
@@ -42,6 +44,19 @@ class AskKind(Kind[AskBody]):
     keys = ("form", "to", "on_timeout", "notify")
     own_timeout = True
     model = AskBody
+    described = Described(
+        "A person fills in a form, whose fields are the node's value; an answer never counts as consent.",
+        {
+            "ask": v.text("What the person is asked."),
+            "form": v.object_type("The fields that are asked for."),
+            "to": v.people("Whom to ask; without it, anyone."),
+            "timeout": v.duration("How long to wait for an answer."),
+            "on_timeout": v.choice("What follows when nobody has answered in time; there is no default.", *ON_TIMEOUT),
+            "notify": v.ref("notify", "The tool that tells each person asked."),
+        },
+        required=("form",),
+        rules=v.TIMED,
+    )
 
     def parse(self, reader: Reader, nodes: Nodes) -> AskBody | None:
         return AskBody(

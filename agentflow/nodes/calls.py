@@ -8,6 +8,8 @@ from typing import Literal, cast
 
 from agentflow import ir
 from agentflow.diagnostics import Path
+from agentflow.editor import vocabulary as v
+from agentflow.editor.vocabulary import Schema
 from agentflow.nodes.kind import Template
 from agentflow.nodes.wait import read_until
 from agentflow.spec.reader import Reader
@@ -15,6 +17,18 @@ from agentflow.types import NULL, STRING, Field, Object, Type
 
 Mode = Literal["call", "send"]
 KEYS = ("with", "key", "mode", "delay")
+DESCRIBED: dict[str, Schema] = {  # but for `with`, which differs
+    "key": v.text("The key of what is called; without it, made of the run and the node's place."),
+    "mode": v.choice("Whether it is waited for, or sent and left alone.", "call", "send", default="call"),
+    "delay": {
+        "anyOf": [{"$ref": "#/definitions/duration"}, {"$ref": "#/definitions/until"}],
+        "description": "How long after, or {until: TIME} at which, what is sent is started.",
+    },
+}
+RULES = (
+    v.only_with("delay", "mode", "send"),
+    *(v.only_with(key, "mode", "call", default=True) for key in ("retry", "timeout")),
+)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from agentflow import ir
 from agentflow.diagnostics import quoted
+from agentflow.editor import vocabulary as v
+from agentflow.editor.vocabulary import Described
 from agentflow.nodes.kind import Context, Kind, Lowering, Nodes, Template
 from agentflow.spec.model import Body, GraphSpec, NodeSpec
 from agentflow.spec.names import LONGEST
@@ -27,6 +29,16 @@ class EmitKind(Kind[EmitBody]):
     verb = "emit"
     keys = ("data",)
     model = EmitBody
+    described = Described(
+        "Tells whoever follows the run something on the way.",
+        {
+            "emit": v.word(
+                "The topic: a letter, then letters, digits and _ . -", rf"^[A-Za-z][A-Za-z0-9_.-]{{0,{LONGEST - 1}}}$"
+            ),
+            "data": v.value("What is told, which is also the node's value."),
+        },
+        required=("data",),
+    )
 
     def parse(self, reader: Reader, nodes: Nodes) -> EmitBody | None:
         topic = reader.string("emit", "the name of a topic")

@@ -8,6 +8,8 @@ from typing import Literal, cast
 
 from agentflow import ir
 from agentflow.diagnostics import Diagnostic, quoted
+from agentflow.editor import vocabulary as v
+from agentflow.editor.vocabulary import Described
 from agentflow.nodes.kind import Context, Kind, Lowering, Nodes
 from agentflow.nodes.people import read_on_timeout
 from agentflow.spec.model import Body, NodeSpec
@@ -32,6 +34,16 @@ class EventKind(Kind[EventBody]):
     keys = ("returns", "on_timeout")
     own_timeout = True
     model = EventBody
+    described = Described(
+        "Waits for a message from outside; each is taken once, and one that came early is kept.",
+        {
+            "event": v.name("The name of the message."),
+            "returns": v.type("The type of the message's data, which is the node's value."),
+            "timeout": v.duration("How long to wait for the message."),
+            "on_timeout": v.choice("What follows when none came in time; there is no default.", *ON_TIMEOUT),
+        },
+        rules=v.TIMED,
+    )
 
     def parse(self, reader: Reader, nodes: Nodes) -> EventBody | None:
         name = reader.string("event", "the name of a message")

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from agentflow import ir
+from agentflow.editor import vocabulary as v
+from agentflow.editor.vocabulary import Described
 from agentflow.nodes.kind import Context, Kind, Lowering, Nodes, Template
 from agentflow.spec.model import Body, GraphSpec, NodeSpec
 from agentflow.spec.reader import Reader
@@ -24,6 +26,13 @@ class FailKind(Kind[FailBody]):
     verb = "fail"
     keys = ("code",)
     model = FailBody
+    described = Described(
+        "Ends what it stands in, a branch, a group or the run, with an error that is not tried again.",
+        {
+            "fail": v.text("The error's message."),
+            "code": {**v.integer("The error's code, like an HTTP status.", 400, 599, 500), "not": {"const": CONFLICT}},
+        },
+    )
 
     def parse(self, reader: Reader, nodes: Nodes) -> FailBody | None:
         message, code = reader.text("fail"), reader.integer("code", 400, 599)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from agentflow import expressions, ir
 from agentflow.diagnostics import Diagnostic, quoted
+from agentflow.editor import vocabulary as v
+from agentflow.editor.vocabulary import Described
 from agentflow.nodes import joins
 from agentflow.nodes.kind import Child, Context, Kind, Lowering, Nodes, Template
 from agentflow.spec.model import Body, GraphSpec, NodeSpec
@@ -33,6 +35,21 @@ class ForEachKind(Kind[ForEachBody]):
     verb = "for_each"
     keys = ("as", "do", "max_parallel", *joins.KEYS)
     model = ForEachBody
+    described = Described(
+        "The same node for every item of a list; the value is the list of its values, in the order of the items.",
+        {
+            "for_each": {
+                "anyOf": [{"$ref": "#/definitions/expression"}, {"type": "array"}],
+                "description": "An expression that yields a list, or the list itself.",
+            },
+            "as": v.name("What an item is called inside; without it, item."),
+            "do": v.node("The node that runs for each item; it sees the item and index, from 1."),
+            "max_parallel": v.integer("How many run at a time.", 1, MOST_PARALLEL, MAX_PARALLEL),
+            **joins.described("items"),
+        },
+        required=("do",),
+        rules=joins.RULES,
+    )
 
     def parse(self, reader: Reader, nodes: Nodes) -> ForEachBody | None:
         over = reader.take("for_each")

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from agentflow import callees, ir
 from agentflow.callees import Callee, NoCallee
 from agentflow.diagnostics import Diagnostic, quoted
+from agentflow.editor import vocabulary as v
+from agentflow.editor.vocabulary import Described
 from agentflow.nodes import arguments, calls
 from agentflow.nodes.kind import Context, Kind, Lowering, Nodes, Template
 from agentflow.spec.model import Body, GraphSpec, NodeSpec
@@ -29,6 +31,15 @@ class GraphKind(Kind[GraphBody]):
     keys = calls.KEYS
     retries = True
     model = GraphBody
+    described = Described(
+        "Calls a graph of the project, in a run of its own; the value is its output.",
+        {
+            "graph": v.name("The graph that is called, which may be this one."),
+            "with": v.values("Its input, by the names of its fields."),
+            **calls.DESCRIBED,
+        },
+        rules=calls.RULES,
+    )
 
     def parse(self, reader: Reader, nodes: Nodes) -> GraphBody | None:
         graph, args = reader.string("graph", "a graph's name"), reader.entries("with", "a mapping of its input")

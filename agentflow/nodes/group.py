@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from agentflow import ir
+from agentflow.editor import vocabulary as v
+from agentflow.editor.vocabulary import Described
 from agentflow.nodes.kind import Child, Context, Kind, Lowering, Nodes
 from agentflow.spec.model import BlockSpec, Body, NodeSpec
 from agentflow.spec.reader import Reader
@@ -21,6 +23,13 @@ class NodesKind(Kind[GroupBody]):
     verb = "nodes"
     keys = ("output",)
     model = GroupBody
+    described = Described(
+        "A group with a scope of its own, ordered by what its nodes refer to; the other keys apply to the whole.",
+        {
+            "nodes": v.nodes("The nodes of the group, which see outward."),
+            "output": v.value("What the group yields; without it, the value of its one node, or of all by name."),
+        },
+    )
 
     def parse(self, reader: Reader, nodes: Nodes) -> GroupBody | None:
         return GroupBody(nodes.block(reader, self.verb))
@@ -38,3 +47,7 @@ class NodesKind(Kind[GroupBody]):
 
 class StepsKind(NodesKind):
     verb = "steps"
+    described = Described(
+        "A group whose nodes run one after the other, in the order of the file.",
+        {"steps": v.nodes("The nodes of the group, in their order."), "output": NodesKind.described.keys["output"]},
+    )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from agentflow.diagnostics import quoted
+from agentflow.editor import vocabulary as v
+from agentflow.editor.vocabulary import Schema
 from agentflow.spec.reader import Reader
 from agentflow.types import ANY, NULL, Nullable, Type
 
@@ -13,6 +15,24 @@ OnFailure = Literal["fail_fast", "collect"]
 
 KEYS = ("join", "on_failure")
 _WORDS: tuple[Literal["all", "any", "first"], ...] = ("all", "any", "first")
+
+RULES = (v.only_with("on_failure", "join", "all", default=True),)
+
+
+def described(of: str) -> dict[str, Schema]:
+    """Both keys for editors; `of` is what there are several of."""
+    words: Schema = {"enum": list(_WORDS)}
+    number: Schema = {"type": "integer", "minimum": 1}
+    about = f"How many of the {of} it takes: all, the first to succeed (any), the first to finish, or a number."
+    return {
+        "join": {"anyOf": [words, number], "default": "all", "description": about},
+        "on_failure": v.choice(
+            "Whether a failure ends the others, or leaves null in its place.",
+            "fail_fast",
+            "collect",
+            default="fail_fast",
+        ),
+    }
 
 
 def read(reader: Reader, branches: int | None) -> tuple[Join, OnFailure]:

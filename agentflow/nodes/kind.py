@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Generic, Literal, Protocol, TypeVar
 
 from agentflow import ir
 from agentflow.diagnostics import Diagnostic, Path
+from agentflow.editor.vocabulary import Described
 from agentflow.spec.model import BlockSpec, Body, GraphSpec, NodeSpec
 from agentflow.types import ANY, NULL, Json, Nullable, Type, Union
 
@@ -122,6 +123,7 @@ class Kind(ABC, Generic[B]):
     depends_on_itself: ClassVar[bool] = False  # the types of inferred names depend on what the node yields
     own_timeout: ClassVar[bool] = False  # `timeout` is part of what the node does, not a limit around it
     model: type[B]
+    described: ClassVar[Described]  # for editors: the verb, its keys, and those common ones that it gives a meaning
 
     def body(self, node: NodeSpec) -> B:
         assert isinstance(node.body, self.model), node.kind

@@ -8,6 +8,8 @@ from typing import Literal
 
 from agentflow import expressions, ir
 from agentflow.diagnostics import Diagnostic, quoted
+from agentflow.editor import vocabulary as v
+from agentflow.editor.vocabulary import Described
 from agentflow.nodes.for_each import INDEX
 from agentflow.nodes.kind import Child, Context, Kind, Lowering, Nodes, Template, expression_text
 from agentflow.spec.model import MISSING, BlockSpec, Body, GraphSpec, Missing, NodeSpec
@@ -33,6 +35,19 @@ class LoopKind(Kind[LoopBody]):
     keys = ("until", "max", "start", "every", "on_max", "output")
     depends_on_itself = True
     model = LoopBody
+    described = Described(
+        "Rounds of the same nodes, until a condition holds; the value is the last round's.",
+        {
+            "loop": v.nodes("The nodes of a round, which see index, from 1, and previous, the round before."),
+            "until": v.expression("When it is done; it sees the round's nodes, index and previous."),
+            "max": v.integer("The most rounds that there are.", 1, MOST_ROUNDS),
+            "start": v.value("The first round's previous, of the type of a round's output; without it, null."),
+            "every": v.duration("The pause between two rounds."),
+            "on_max": v.choice("What follows when the last round was not the one.", "fail", "continue", default="fail"),
+            "output": v.value("What a round yields; without it, the value of its one node, or of all by name."),
+        },
+        required=("until", "max"),
+    )
 
     def parse(self, reader: Reader, nodes: Nodes) -> LoopBody | None:
         help = "say when it is done: until: critic.content"

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from agentflow import ir
+from agentflow.editor import vocabulary as v
+from agentflow.editor.vocabulary import Described
 from agentflow.nodes import joins
 from agentflow.nodes.kind import Child, Context, Kind, Lowering, Nodes, union
 from agentflow.spec.model import Body, NodeSpec
@@ -24,6 +26,11 @@ class ParallelKind(Kind[ParallelBody]):
     verb = "parallel"
     keys = joins.KEYS
     model = ParallelBody
+    described = Described(
+        "Branches that run side by side, each a node; the value holds theirs by name.",
+        {"parallel": v.ref("branches", "The branches by name."), **joins.described("branches")},
+        rules=joins.RULES,
+    )
 
     def parse(self, reader: Reader, nodes: Nodes) -> ParallelBody | None:
         entries = reader.entries("parallel")

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from agentflow import ir
 from agentflow.diagnostics import Diagnostic
+from agentflow.editor import vocabulary as v
+from agentflow.editor.vocabulary import Described
 from agentflow.nodes import calls
 from agentflow.nodes.kind import Context, Kind, Lowering, Nodes, Template
 from agentflow.spec.model import MISSING, Body, GraphSpec, Missing, NodeSpec
@@ -32,6 +34,19 @@ class ServiceKind(Kind[ServiceBody]):
     keys = (*calls.KEYS, "returns")
     retries = True
     model = ServiceBody
+    described = Described(
+        "Calls any handler of the engine, a remote agent, say; the value is what it returns.",
+        {
+            "service": v.word(
+                "The handler, as the engine knows it: Service/handler.",
+                r"^[A-Za-z_][A-Za-z0-9._-]*/[A-Za-z_][A-Za-z0-9_]*$",
+            ),
+            "with": v.value("What it is given."),
+            "returns": v.type("The type of what it returns, to which its answer is held."),
+            **calls.DESCRIBED,
+        },
+        rules=(*calls.RULES, v.only_with("returns", "mode", "call", default=True)),
+    )
 
     def parse(self, reader: Reader, nodes: Nodes) -> ServiceBody | None:
         target = read_target(reader)

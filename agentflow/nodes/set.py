@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from agentflow import ir
 from agentflow.diagnostics import Diagnostic, choices_help, quoted
+from agentflow.editor import vocabulary as v
+from agentflow.editor.vocabulary import Described
 from agentflow.nodes.kind import Context, Kind, Lowering, Nodes, Template
 from agentflow.spec.fit import misfit
 from agentflow.spec.model import Body, GraphSpec, NodeSpec
@@ -22,6 +24,10 @@ class SetBody(Body):
 class SetKind(Kind[SetBody]):
     verb = "set"
     model = SetBody
+    described = Described(
+        "Writes the object's state; the value is what it wrote.",
+        {"set": v.values("What is written, by the names under state.", least=1)},
+    )
 
     def parse(self, reader: Reader, nodes: Nodes) -> SetBody | None:
         values = reader.entries("set", "a mapping of names to values")

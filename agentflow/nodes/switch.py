@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from agentflow import ir
+from agentflow.editor import vocabulary as v
+from agentflow.editor.vocabulary import Described
 from agentflow.nodes.kind import Child, Context, Guard, Kind, Lowering, Nodes, Template, expression_text, union
 from agentflow.scalars import Truth
 from agentflow.spec.model import Body, GraphSpec, NodeSpec
@@ -39,6 +41,15 @@ class SwitchKind(Kind[SwitchBody]):
     verb = "switch"
     keys = ("cases", "default")
     model = SwitchBody
+    described = Described(
+        "One of several nodes, chosen by a value; the node's value is that of the one chosen.",
+        {
+            "switch": v.expression("The expression whose value chooses."),
+            "cases": v.each("The nodes by the values for which they run.", {"$ref": "#/definitions/node"}, least=1),
+            "default": v.node("The node that runs for every other value."),
+        },
+        required=("cases",),
+    )
 
     def parse(self, reader: Reader, nodes: Nodes) -> SwitchBody | None:
         subject = reader.take("switch")

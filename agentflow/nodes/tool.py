@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from agentflow import ir
 from agentflow.diagnostics import Diagnostic, quoted
+from agentflow.editor import vocabulary as v
+from agentflow.editor.vocabulary import Described
 from agentflow.nodes import arguments
 from agentflow.nodes.kind import Context, Kind, Lowering, Nodes, Template
 from agentflow.spec.model import Body, GraphSpec, NodeSpec
@@ -26,6 +28,13 @@ class ToolKind(Kind[ToolBody]):
     keys = ("with",)
     retries = True
     model = ToolBody
+    described = Described(
+        "One call of a tool; the node's value is what the tool returns.",
+        {
+            "tool": v.word("The tool that is called: one of tools, or one tool of a set, as in crm.getCustomer."),
+            "with": v.values("The arguments of the call, by the names of the tool's parameters."),
+        },
+    )
 
     def parse(self, reader: Reader, nodes: Nodes) -> ToolBody | None:
         tool, args = reader.string("tool", "a tool's name"), reader.entries("with", "a mapping of arguments")

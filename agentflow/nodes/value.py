@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from agentflow import ir
+from agentflow.editor import vocabulary as v
+from agentflow.editor.vocabulary import Described
 from agentflow.nodes.kind import Context, Kind, Lowering, Nodes, Template
 from agentflow.spec.model import Body, GraphSpec, NodeSpec
 from agentflow.spec.reader import Reader
@@ -20,6 +22,10 @@ class ValueBody(Body):
 class ValueKind(Kind[ValueBody]):
     verb = "value"
     model = ValueBody
+    described = Described(
+        "Something computed from what is there.",
+        {"value": v.value("The value: one {{ expression }} keeps its type, anything around it makes it text.")},
+    )
 
     def parse(self, reader: Reader, nodes: Nodes) -> ValueBody | None:
         return ValueBody(reader.take("value"))

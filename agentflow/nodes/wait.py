@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from agentflow import ir
 from agentflow.diagnostics import Diagnostic, quoted
+from agentflow.editor.vocabulary import Described
 from agentflow.nodes.kind import Context, Kind, Lowering, Nodes, Template
 from agentflow.rfc3339 import BadTime, looks_like_time, seconds
 from agentflow.spec.model import Body, GraphSpec, NodeSpec
@@ -25,6 +26,19 @@ class WaitBody(Body):
 class WaitKind(Kind[WaitBody]):
     verb = "wait"
     model = WaitBody
+    described = Described(
+        "Waits for a while, or until a time; the value is the time at which it ended.",
+        {
+            "wait": {
+                "anyOf": [
+                    {"$ref": "#/definitions/duration"},
+                    {"type": "string", "pattern": r"\{[{%]"},
+                    {"$ref": "#/definitions/until"},
+                ],
+                "description": "A duration, a template of one, or {until: TIME}.",
+            }
+        },
+    )
 
     def parse(self, reader: Reader, nodes: Nodes) -> WaitBody | None:
         value = reader.take("wait")

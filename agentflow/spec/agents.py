@@ -16,7 +16,7 @@ from agentflow.types import Json
 
 AGENT_KEYS = ("instruction", "description", "model", "tools", "handoffs", "returns", "input", "limits", "generate")
 DEFAULT = "default"
-_MODEL_KEYS = ("model", "base_url", "api_key", "price", "retry", *GENERATE)
+KEYS = ("model", "base_url", "api_key", "price", "retry", *GENERATE)
 
 
 def read_models(reader: Reader) -> dict[str, ModelSpec]:
@@ -43,7 +43,7 @@ def _model(reader: Reader, name: str) -> ModelSpec:
     api_key, price = read_secret(reader, "api_key"), read_price(reader)
     if base_url is not None and not re.match(r"https?://[^\s/{}]+", base_url):
         reader.error("bad-url", f"{quoted(base_url)} is not an http or https address", reader.at("base_url"))
-    reader.finish(known=_MODEL_KEYS)
+    reader.finish(known=KEYS)
     return ModelSpec(name, reader.path, model or "", generate, retry, base_url, api_key, price)
 
 

@@ -8,6 +8,8 @@ from typing import Any, ClassVar, cast
 
 from agentflow import ir
 from agentflow.diagnostics import Diagnostic
+from agentflow.editor import vocabulary as v
+from agentflow.editor.vocabulary import Described
 from agentflow.nodes.ask import ANYONE, read_form
 from agentflow.nodes.kind import Template
 from agentflow.nodes.people import read_on_timeout, read_people
@@ -78,6 +80,17 @@ class ApprovalToolKind(_AskingKind):
     keys = ("args", "approvers", "on_timeout")
     to = "approvers"
     on_timeout = ("reject", "approve", "fail")
+    described = Described(
+        "The agent asks a person for approval, and is told the outcome.",
+        {
+            "approval": v.text("What the person is asked to approve, a template over args."),
+            "args": v.object_type("What a call is given, as a mapping of fields."),
+            "approvers": v.people("Whom to ask; one decision is enough."),
+            "on_timeout": v.choice("What follows when nobody has decided in time; there is no default.", *on_timeout),
+        },
+        required=("approvers",),
+        rules=v.TIMED,
+    )
 
     def read_answer(self, reader: Reader, on_timeout: str | None) -> tuple[Type | None, Type]:
         outcome = Enumeration(("approved", "rejected", "expired"))
@@ -93,6 +106,18 @@ class AskToolKind(_AskingKind):
     keys = ("args", "form", "to", "on_timeout")
     to = "to"
     on_timeout = ("fail", "continue")
+    described = Described(
+        "The agent asks a person, and is told what they fill in.",
+        {
+            "ask": v.text("What the person is asked, a template over args."),
+            "args": v.object_type("What a call is given, as a mapping of fields."),
+            "form": v.object_type("The fields that are asked for."),
+            "to": v.people("Whom to ask; without it, anyone."),
+            "on_timeout": v.choice("What follows when nobody has answered in time; there is no default.", *on_timeout),
+        },
+        required=("form",),
+        rules=v.TIMED,
+    )
 
     def read_answer(self, reader: Reader, on_timeout: str | None) -> tuple[Type | None, Type]:
         form = read_form(reader)

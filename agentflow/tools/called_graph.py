@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from agentflow import callees, ir
 from agentflow.callees import Callee, NoCallee
+from agentflow.editor import vocabulary as v
+from agentflow.editor.vocabulary import Described
 from agentflow.spec.model import Body, ToolSpec
 from agentflow.spec.reader import Reader
 from agentflow.tools.kind import ToolKind
@@ -30,6 +32,10 @@ class GraphToolKind(ToolKind[CalledGraphBody]):
         "timeout": "the limits of a graph are its own",
     }
     model = CalledGraphBody
+    described = Described(
+        "A graph of the project as a tool, which takes its input and gives its output.",
+        {"graph": v.name("The graph that is called.")},
+    )
 
     def read(self, reader: Reader) -> tuple[CalledGraphBody, Signature | None] | None:
         name = reader.string("graph", "a graph's name")

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from agentflow import ir
 from agentflow.diagnostics import quoted
+from agentflow.editor import vocabulary as v
+from agentflow.editor.vocabulary import Described
 from agentflow.nodes.kind import Template
 from agentflow.spec.model import Body, GraphSpec, ToolSpec
 from agentflow.spec.reader import Reader
@@ -32,6 +34,15 @@ class CommandKind(ToolKind[CommandBody]):
     key = "command"
     keys = ("args", "env", "returns")
     model = CommandBody
+    described = Described(
+        "A program and its arguments, never a shell; what it prints is the value.",
+        {
+            "command": v.ref("command", "The program and its arguments, which may be templates over args."),
+            "args": v.object_type("What a call is given, as a mapping of fields."),
+            "env": v.ref("environment", "Variables of its environment, texts or {env: NAME}."),
+            "returns": v.type("The type of what it prints, read as JSON unless it is string."),
+        },
+    )
     timeout = TIMEOUT
 
     def read(self, reader: Reader) -> tuple[CommandBody, Signature | None] | None:

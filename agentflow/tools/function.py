@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agentflow import ir
+from agentflow.editor import vocabulary as v
+from agentflow.editor.vocabulary import Described
 from agentflow.spec.model import Body, ToolSpec
 from agentflow.spec.reader import Reader
 from agentflow.tools.kind import ToolKind
@@ -26,6 +28,10 @@ class PythonKind(ToolKind[PythonBody]):
         "returns": "what a function returns is read from its source",
     }
     model = PythonBody
+    described = Described(
+        "A function of Python, whose signature and docstring are read from its source.",
+        {"python": v.ref("reference", "The function, as module:function.")},
+    )
 
     def read(self, reader: Reader) -> tuple[PythonBody, Signature | None] | None:
         reference = reader.string("python", "a function: module:function")

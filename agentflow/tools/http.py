@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from agentflow import ir
 from agentflow.diagnostics import choices_help, quoted
+from agentflow.editor import vocabulary as v
+from agentflow.editor.vocabulary import Described
 from agentflow.nodes.kind import Template
 from agentflow.spec.model import MISSING, Body, GraphSpec, Missing, ToolSpec
 from agentflow.spec.reader import Reader
@@ -35,6 +37,19 @@ class HttpKind(ToolKind[HttpBody]):
     key = "http"
     keys = ("args", "headers", "body", "returns")
     model = HttpBody
+    described = Described(
+        "One HTTP request, written out in the graph.",
+        {
+            "http": v.word(
+                "The method and the address; {name} after the host stands for an argument.",
+                rf"^({'|'.join(METHODS)}) https?://[^\s/?#{{}}@]+\S*$",
+            ),
+            "args": v.object_type("What a call is given, as a mapping of fields."),
+            "headers": v.ref("headers", "The headers, each a template over args, or {env: NAME}."),
+            "body": v.value("The body in the place of the arguments, with templates over args and idempotency_key."),
+            "returns": v.type("The type to which the answer is held."),
+        },
+    )
     timeout = outside.TIMEOUT
 
     def read(self, reader: Reader) -> tuple[HttpBody, Signature | None] | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from agentflow.diagnostics import Diagnostic, quoted
+from agentflow.editor.vocabulary import Described
 from agentflow.spec.model import Body, GraphSpec, ToolSpec
 from agentflow.tools.signature import Signature
 
@@ -27,6 +28,7 @@ class ToolKind(ABC, Generic[B]):
     elsewhere: ClassVar[dict[str, str]] = {}  # keys of other kinds, with what is done here instead
     timeout: ClassVar[int | None] = None  # ms for one try, where the author says nothing
     model: type[B]
+    described: ClassVar[Described]  # for editors: the key, its companions, and common ones that it gives a meaning
 
     def body(self, tool: ToolSpec) -> B:
         assert isinstance(tool.body, self.model), tool.kind

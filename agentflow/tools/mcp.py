@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agentflow import ir
+from agentflow.editor import vocabulary as v
+from agentflow.editor.vocabulary import Described
 from agentflow.spec.model import Body, ToolSpec
 from agentflow.spec.reader import Reader
 from agentflow.tools import outside
@@ -23,6 +25,41 @@ class McpKind(ToolSetKind[McpBody]):
     keys = ("allow", "effects")
     members = "allow"
     model = McpBody
+    described = Described(
+        "Tools of a server that speaks the Model Context Protocol, each a tool of its own: NAME.tool.",
+        {
+            "mcp": {
+                "description": "The server: a command that starts it, or the address where it listens.",
+                "anyOf": [
+                    v.mapping(
+                        Described(
+                            "A server that is started.",
+                            {
+                                "command": v.ref("command", "The program and its arguments, never a shell."),
+                                "env": v.ref("environment", "Variables of its environment, texts or {env: NAME}."),
+                            },
+                            required=("command",),
+                        )
+                    ),
+                    v.mapping(
+                        Described(
+                            "A server that listens.",
+                            {
+                                "url": v.ref("address", "Its address."),
+                                "headers": v.ref(
+                                    "fixed_headers", "The headers of every request, texts or {env: NAME}."
+                                ),
+                            },
+                            required=("url",),
+                        )
+                    ),
+                ],
+            },
+            "allow": v.names("The tools of the server that may be called.", least=1),
+            "effects": v.ref("effects", "The effects of single tools, in the place of effect."),
+        },
+        required=("allow",),
+    )
     timeout = outside.TIMEOUT
 
     def read_all(self, reader: Reader, name: str) -> list[Member] | None:

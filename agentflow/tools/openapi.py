@@ -9,6 +9,8 @@ from pathlib import Path
 
 from agentflow import ir
 from agentflow.diagnostics import choices_help, quoted
+from agentflow.editor import vocabulary as v
+from agentflow.editor.vocabulary import Described
 from agentflow.nodes.kind import Template
 from agentflow.spec.model import Body, GraphSpec, ToolSpec
 from agentflow.spec.reader import Reader
@@ -29,6 +31,17 @@ class OpenApiKind(ToolSetKind[OpenApiBody]):
     keys = ("operations", "base_url", "headers", "effects")
     members = "operations"
     model = OpenApiBody
+    described = Described(
+        "Operations of an OpenAPI specification, each a tool of its own: NAME.operation.",
+        {
+            "openapi": v.word("The specification, a file of the project."),
+            "operations": v.names("The operations that there are, by their operationId.", least=1),
+            "base_url": v.ref("address", "Where the server is, in the place of what the specification says."),
+            "headers": v.ref("headers", "The headers of every request, each a template over args, or {env: NAME}."),
+            "effects": v.ref("effects", "The effects of single operations, in the place of effect."),
+        },
+        required=("operations",),
+    )
     timeout = outside.TIMEOUT
 
     def read_all(self, reader: Reader, name: str) -> list[Member] | None:

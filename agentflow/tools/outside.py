@@ -24,7 +24,7 @@ TIMEOUT = 60_000
 Given = tuple[tuple[str, "Json | ir.Secret"], ...]
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_OURS = frozenset(["host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"])
+OUR_HEADERS = frozenset(["host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"])
 
 
 # ---------------------------------------------------------------- arguments and results
@@ -154,7 +154,7 @@ def read_headers(reader: Reader, key: str = "headers", templates: bool = True) -
         path = reader.at(key, name)
         if not _HEADER.match(name):
             reader.error("bad-header", f"{quoted(name)} cannot name a header", path, key=True)
-        elif name.lower() in _OURS:
+        elif name.lower() in OUR_HEADERS:
             message = f"the header {quoted(name)} is made of the request itself"
             reader.error("bad-header", message, path, key=True)
         elif name.lower() in seen:
