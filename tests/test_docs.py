@@ -178,7 +178,6 @@ def _after(text: str, word: str) -> str:
         *({key: {}} for key in LATER_KEYS),
         *({"nodes": {"it": {verb: "x"}}} for verb in LATER),
         *({"tools": {"it": {kind: "x"}}} for kind in LATER_KINDS),
-        {"input": {"scan": "file"}},
     ],
     ids=lambda change: "-".join(str(change).translate(str.maketrans("", "", "{}':,\"")).split()[:4]),
 )

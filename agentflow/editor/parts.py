@@ -229,7 +229,7 @@ def _names() -> dict[str, Schema]:
     own: Schema = {"type": "string", "pattern": "^[a-z][a-z0-9_]*$", "maxLength": LONGEST}
     keywords = sorted(PYTHON)
     return {
-        "name": {**own, "not": {"enum": sorted(RESERVED | JINJA | PYTHON)}},
+        "name": {**own, "not": {"enum": [*sorted(RESERVED | JINJA | PYTHON)]}},
         "own_name": {**own, "not": {"enum": [*keywords]}},
         "field_name": {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9_]*$", "maxLength": LONGEST},
     }
@@ -272,7 +272,7 @@ def _types() -> dict[str, Schema]:
     words = rf"^({lone}\s*{word}(\s*\|\s*{word})+|\s*{single}(\s*\|\s*null)?|\s*null\s*\|\s*{single})\s*$"
     given: Schema = {"$ref": "#/definitions/type"}
     spec: dict[str, Schema] = {
-        "type": given,
+        "type": v.type("Its type."),
         "optional": v.boolean("Whether it may be left out or null."),
         "description": v.word("What it is."),
     }
@@ -283,16 +283,15 @@ def _types() -> dict[str, Schema]:
         "pattern": v.word("A regular expression that it must match."),
         "max_length": v.integer("How long it may be.", 0),
     }
-    of: dict[str, Schema] = {
-        "a number": {"type": {"enum": ["integer", "number", *_or_null("integer"), *_or_null("number")]}},
-        "text": {"type": {"enum": ["string", *_or_null("string")]}},
-    }
-    of["long"] = {"type": {"anyOf": [of["text"]["type"], {"type": "array"}]}}
-    fits = {"minimum": "a number", "maximum": "a number", "pattern": "text", "max_length": "long"}
-    rules = tuple({"dependencies": {key: {"properties": of[kind]}}} for key, kind in fits.items())
+    numeric: Schema = {"enum": ["integer", "number", *_or_null("integer"), *_or_null("number")]}
+    textual: Schema = {"enum": ["string", *_or_null("string")]}
+    long: Schema = {"anyOf": [textual, {"type": "array"}]}
+    fits = {"minimum": numeric, "maximum": numeric, "pattern": textual, "max_length": long}
+    rules: list[Schema] = [{"dependencies": {key: {"properties": {"type": of}}}} for key, of in fits.items()]
     schema = Described("JSON Schema.", {"schema": {"type": "object", "description": "The schema."}}, ("schema",))
-    python = Described("A model of pydantic.", {"python": {"$ref": "#/definitions/reference"}}, ("python",))
-    own = [key for key in ("type", "schema", "python")]
+    model = v.ref("reference", "The class, as module:Name.")
+    python = Described("A model of pydantic.", {"python": model}, ("python",))
+    own = ("type", "schema", "python")
     fields: Schema = {
         "type": "object",
         "description": "An object: types by the names of its fields; {fields: {...}} where one is called type.",
@@ -321,7 +320,9 @@ def _types() -> dict[str, Schema]:
     ]
     about = "string integer number boolean any null, a type's name, [T], T | null, words joined by |, or fields."
     one = v.mapping(Described("A type, and what is said of it.", spec, ("type",)))
-    field = v.mapping(Described("A field: its type, and what is said of it.", {**spec, **more}, ("type",), rules))
+    field = v.mapping(
+        Described("A field: its type, and what is said of it.", {**spec, **more}, ("type",), tuple(rules))
+    )
     return {
         "type": {"anyOf": [*simple, one, *mappings], "description": about},
         "field": {"anyOf": [*simple, field, *mappings], "description": about},
@@ -339,7 +340,7 @@ def _or_null(name: str) -> Iterator[str]:
 def _of_nodes() -> dict[str, Schema]:
     node: Schema = {"$ref": "#/definitions/node"}
     names: Schema = {"$ref": "#/definitions/name"}
-    some = {"type": "object", "propertyNames": names, "additionalProperties": node, "minProperties": 1}
+    some: Schema = {"type": "object", "propertyNames": names, "additionalProperties": node, "minProperties": 1}
     use = Described("A value in its place.", {"use": v.value("The value; it sees error.")}, ("use",))
     run = Described("A node in its place.", {"run": v.node("The node that runs; it sees error.")}, ("run",))
     step = Described(

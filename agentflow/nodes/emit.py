@@ -33,7 +33,8 @@ class EmitKind(Kind[EmitBody]):
         "Tells whoever follows the run something on the way.",
         {
             "emit": v.word(
-                "The topic: a letter, then letters, digits and _ . -", rf"^[A-Za-z][A-Za-z0-9_.-]{{0,{LONGEST - 1}}}$"
+                "The topic: a letter, then letters, digits, dots, dashes and _.",
+                rf"^[A-Za-z][A-Za-z0-9_.-]{{0,{LONGEST - 1}}}$",
             ),
             "data": v.value("What is told, which is also the node's value."),
         },

@@ -127,7 +127,7 @@ def _name(reading: Reading, path: Path, word: str) -> Type:
     if word in reading.type_names:
         return Named(word)
     if word == "file":
-        reading.error("not-supported-yet", 'the type "file" is reserved for a later version', path)
+        reading.error("bad-type", '"file" is reserved: a later version will have files', path)
         return ANY
     help = f"write {FOREIGN[word]}" if word in FOREIGN else None
     help = help or choices_help(word, [*PRIMITIVES, *reading.type_names])

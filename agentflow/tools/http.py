@@ -42,7 +42,7 @@ class HttpKind(ToolKind[HttpBody]):
         {
             "http": v.word(
                 "The method and the address; {name} after the host stands for an argument.",
-                rf"^({'|'.join(METHODS)}) https?://[^\s/?#{{}}@]+\S*$",
+                rf"^({'|'.join(METHODS)}) https?://[^\s/?#{{}}@]+([/?]\S*)?$",
             ),
             "args": v.object_type("What a call is given, as a mapping of fields."),
             "headers": v.ref("headers", "The headers, each a template over args, or {env: NAME}."),
