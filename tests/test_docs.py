@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -11,16 +13,21 @@ import yaml
 from agentflow import visualize
 from agentflow.codegen import emit
 from agentflow.driver import compile
+from agentflow.editor.schema import schema
 from agentflow.filters import FILTERS, TESTS
 from agentflow.ir import Program
 from agentflow.nodes.registry import LATER, VERBS
 from agentflow.spec.graph import KEYS
 from agentflow.spec.graph import LATER as LATER_KEYS
+from agentflow.stories import FILE, page, stories
 from agentflow.tools.registry import LATER as LATER_KINDS
+from tests.test_stories import made
 
 ROOT = Path(__file__).parents[1]
 HOW = ROOT / "docs" / "how-it-compiles.md"
 PICTURE = ROOT / "docs" / "claim.svg"
+CHECKS = ROOT / "docs" / "checks.md"
+STORIES = ROOT / "agentflow" / FILE
 _FENCE = re.compile(r"^```(?P<language>python|yaml)\n(?P<body>.*?)\n```$", re.MULTILINE | re.DOTALL)
 
 
@@ -75,6 +82,20 @@ def _opening(block: str) -> str:
         second = rest.partition("\n")[0]
         return f"{first}\n{second.partition(',')[0]}" if second else first
     return first.partition(",")[0]
+
+
+def test_the_page_of_checks_and_what_explain_tells_are_the_corpus(request: pytest.FixtureRequest) -> None:
+    told = made()
+    if request.config.getoption("--update-golden"):
+        data = {code: asdict(story) for code, story in told.items()}
+        STORIES.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        CHECKS.write_text(page(told), encoding="utf-8")
+    assert stories() == told, f"{STORIES.name}: pytest --update-golden, then read the diff"
+    assert CHECKS.read_text(encoding="utf-8") == page(told), f"{CHECKS.name}: pytest --update-golden, then read it"
+
+
+def test_editors_are_told_of_every_kind_and_key() -> None:
+    schema()  # or it raises Undescribed, which names them
 
 
 # ---------------------------------------------------------------- the language reference

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -47,8 +48,11 @@ def test_a_mistake_is_told_at_its_line(case: Path, monkeypatch: pytest.MonkeyPat
     assert output == expected.read_text(encoding="utf-8")
 
 
-def test_every_code_has_a_case() -> None:
-    assert set(CODES) == {code_of(case) for case in CASES} | NOT_IN_A_FILE | IN_TESTS
+def test_every_code_has_two_cases() -> None:
+    cases = Counter(map(code_of, CASES))
+    assert set(CODES) == set(cases) | NOT_IN_A_FILE | IN_TESTS
+    assert [code for code, count in cases.items() if count < 2] == []
+    assert len(CASES) >= 150
 
 
 @pytest.mark.parametrize("code", sorted(CODES))

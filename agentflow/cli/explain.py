@@ -7,12 +7,15 @@ import sys
 
 from agentflow.codes import CODES
 from agentflow.diagnostics import nearest, quoted
+from agentflow.stories import stories, told
 
 USAGE = 2
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Tell what an error code means, why it is an error, and what would be right."
+    parser.description = (
+        "Tell what an error code means and why it is an error, with a graph that has it and the same graph mended."
+    )
     parser.add_argument("code", metavar="CODE", nargs="?", help="without one, all codes are listed")
 
 
@@ -27,6 +30,5 @@ def main(args: argparse.Namespace) -> int:
         hint = f"; did you mean {near}?" if near else "; agentflow explain lists them all"
         sys.stderr.write(f"agentflow explain: there is no code {quoted(code)}{hint}\n")
         return USAGE
-    explanation = CODES[code]
-    sys.stdout.write(f"{code}: {explanation.summary}\n\n{explanation.text.strip()}\n")
+    sys.stdout.write(told(code, stories().get(code)))
     return 0
