@@ -20,13 +20,13 @@ from harness import PROJECT, Service
 
 from agentflow.client import Refused
 
-UNDONE_BY = {
-    "pay": "refund",
-    "book_flight": "cancel_flight",
-    "book_hotel": "cancel_hotel",
-    "charge": "repay",
-    "reserve": "release",
-    "credit": "take_back",
+UNDONE_BY = {  # by graph, which tool undoes which
+    "claim": {"pay": "refund"},
+    "trip": {"book_flight": "cancel_flight", "book_hotel": "cancel_hotel", "charge": "repay"},
+    "research": {"reserve": "release"},
+    "support": {"credit": "take_back"},
+    "refund_desk": {"pay": "take_back"},
+    "order": {"reserve": "release"},
 }
 
 
@@ -38,7 +38,8 @@ class Scene:
     given: Mapping[str, Any]
     output: Any  # of an object what it says of these fields; of an error, how its message begins
     effects: tuple[str, ...] = ()  # each once by its key, in any order, where nothing is cancelled
-    people: Mapping[str, str] = field(default_factory=dict)  # what is decided at a gate, by the node's path
+    people: Mapping[str, str] = field(default_factory=dict)  # what is decided at a gate, by how its path begins
+    sent: Mapping[str, Any] | None = None  # a message
     keyed: bool = True
     racing: tuple[str, ...] = ()  # effects of losers, which may or may not have come about
 
@@ -69,6 +70,26 @@ SCENES = {
     "written": Scene(
         "writer_critic", {"topic": "rivers"}, {"printed": True, "rounds": 2}, (), {"improve[2].editor": "approve"}
     ),
+    "refund": Scene(
+        "refund_desk", {"order": "17", "amount": 25, "reason": "it broke"}, {"paid": True}, ("pay",), {"": "approve"}
+    ),
+    "no_refund": Scene(
+        "refund_desk", {"order": "13", "amount": 25, "reason": "it broke"}, {"paid": False}, (), {"": "reject"}
+    ),
+    "shipped": Scene(
+        "order",
+        {"item": "lamp", "amount": 25},
+        {"paid_by": "r1"},
+        ("reserve", "ship"),
+        sent={"name": "payment", "data": {"amount": 25, "reference": "r1"}},
+    ),
+    "not_shipped": Scene(
+        "order",
+        {"item": "lamp", "amount": 25},
+        "20 EUR are too few",
+        ("reserve", "release"),
+        sent={"name": "payment", "data": {"amount": 20, "reference": "r1"}},
+    ),
     "research": Scene(
         "research",
         {"topic": "tides", "sources": ["almanac", "diary", "atlas"]},
@@ -76,7 +97,8 @@ SCENES = {
         racing=("reserve", "release"),
     ),
 }
-GRAPHS = [PROJECT / "graphs" / f"{name}.yaml" for name in dict.fromkeys(scene.graph for scene in SCENES.values())]
+NAMES = dict.fromkeys(["fraud", *(scene.graph for scene in SCENES.values())])  # the refund desk calls fraud
+GRAPHS = [PROJECT / "graphs" / f"{name}.yaml" for name in NAMES]
 ENVIRONMENT = {"AGENTFLOW_TEST_JITTER": "0.1"}
 
 each = pytest.mark.parametrize("name", SCENES)
@@ -103,6 +125,8 @@ class Run:
         self.cancelled = False
         self.pool = ThreadPoolExecutor(4)
         self.deciding: dict[str, Future[Any]] = {}
+        if scene.sent is not None:  # before there is a run: it is kept
+            self.deciding["sent"] = self.pool.submit(service.call, scene.graph, key, "event", scene.sent)
         self.id = service.send(scene.graph, key if scene.keyed else None, scene.given)
 
     def finish(self, *, cancel: bool = False) -> Any:
@@ -132,10 +156,9 @@ class Run:
         for gate in self.service.gates(self.scene.graph):
             mine = gate["id"].startswith(f"{self.scene.graph}/{self.key}/")
             if mine and gate["id"] not in self.deciding and not self.cancelled:
-                node = gate["node"]
-                decided = self.pool.submit(
-                    self.service.decide, self.scene.graph, f"{self.key}/{node}", self.scene.people[node]
-                )
+                decision = next(does for path, does in self.scene.people.items() if gate["node"].startswith(path))
+                at = gate["id"].removeprefix(f"{self.scene.graph}/")
+                decided = self.pool.submit(self.service.decide, self.scene.graph, at, decision)
                 self.deciding[gate["id"]] = decided
 
     def settle(self) -> None:
@@ -221,5 +244,5 @@ def test_a_cancel_anywhere_leaves_nothing_done_and_nothing_hanging(
             assert service.state(run.scene.graph, run.key) == "cancelled"
         left = {entry["tool"] for entry in json.loads(result.metadata.get("not_undone", "[]"))}
         done = run.effects
-        for tool, undo in UNDONE_BY.items():
+        for tool, undo in UNDONE_BY.get(run.scene.graph, {}).items():
             assert done[undo] == done[tool] or undo in left, (at, done, result.message)
