@@ -177,7 +177,7 @@ def test_compile_writes_the_module_and_its_manifest(tmp_path: Path, capsys: pyte
     assert manifest["graph"] == "claim" and manifest["source"] == "graphs/claim.yaml"
     assert manifest["revision"] in (tmp_path / "claim" / "claim.py").read_text()
     assert manifest["services"][0] == "claim"
-    assert manifest["input_schema"]["required"] == ["claim_id", "holder", "amount", "text"]
+    assert manifest["interface"]["input_schema"]["required"] == ["claim_id", "holder", "amount", "text"]
 
 
 def test_compile_twice_gives_the_same_bytes(tmp_path: Path) -> None:

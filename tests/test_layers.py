@@ -139,6 +139,7 @@ with tempfile.TemporaryDirectory() as folder:
     assert main(["compile", "claim", "-o", folder]) == 0
 for format in ("text", "mermaid", "dot", "svg", "html"):
     assert main(["visualize", "claim", "--format", format, "-o", "/dev/null"]) == 0
+assert main(["schema"]) == main(["explain", "unknown-key"]) == 0
 """
     found = loaded(script)
     assert "agentflow.codegen.emit" in found

@@ -313,7 +313,7 @@ def _types() -> dict[str, Schema]:
     )
     mappings = [v.mapping(schema), v.mapping(python), v.mapping(listed), fields]
     simple: list[Schema] = [
-        {"enum": list(PRIMITIVES)},  # for completion
+        {"enum": [name for name in PRIMITIVES if name != "null"]},  # for completion
         {"type": "string", "pattern": words},
         {"type": "array", "items": given, "minItems": 1, "maxItems": 1},
         {"type": "null"},
