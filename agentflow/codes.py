@@ -58,6 +58,19 @@ closed.
     prompt: "Note: be brief"        # right
 """,
     ),
+    "cut-short": Explanation(
+        "A text that is not in quotes ends before its author meant it to.",
+        """
+Without quotes a space and a # begin a comment, and within { } a comma begins the next entry. What comes behind is no
+part of the text. With a space behind the # it is taken for the comment that it looks like.
+
+    prompt: Answer ticket #5 politely.          # wrong: the text is "Answer ticket"
+    prompt: "Answer ticket #5 politely."
+
+    {agent: a, prompt: Be brief, and polite}    # wrong: "and polite" is another key
+    {agent: a, prompt: "Be brief, and polite"}
+""",
+    ),
     "unquoted-template": Explanation(
         "A value that begins with {{ must be in quotes.",
         """

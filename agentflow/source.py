@@ -8,7 +8,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from yaml.events import Event, ScalarEvent
@@ -16,6 +16,7 @@ from yaml.events import Event, ScalarEvent
 from agentflow.diagnostics import Diagnostic, Path, Span, quoted
 from agentflow.scalars import places
 from agentflow.types import Json
+from agentflow.yamlmistakes import recognised
 from agentflow.yamltree import Mark, Marks, Stop, begins, build, ends
 
 MAX_BYTES = 1024 * 1024
@@ -165,17 +166,23 @@ def read(path: FilePath, name: str | None = None) -> tuple[Source | None, list[D
         note: str | None = None,
         help: str | None = None,
         related: tuple[Event, str] | None = None,
+        severity: Literal["error", "warning"] = "error",
     ) -> None:
         also = related and (source._span(begins(related[0]), ends(related[0])), related[1])
         span = source._span(begins(start), max(ends(end), begins(start)))
-        problems.append(Diagnostic(code, message, span, name, note=note, help=help, related=(also,) if also else ()))
+        found = Diagnostic(code, message, span, name, note=note, help=help, related=(also,) if also else ())
+        problems.append(found if severity == "error" else replace(found, severity=severity))
 
     try:
         tree = build(text, report)
     except Stop:
         return None, problems
     except yaml.YAMLError as error:
-        return None, [*problems, _syntax(source, error)]
+        found = _syntax(source, error)
+        beside = {one.code for one in problems if one.span.line == found.span.line}
+        if "unquoted-template" in beside:  # it is why
+            return None, problems
+        return None, [*(one for one in problems if one.severity == "error"), found]
     if tree is None or (tree.data is None and not problems):
         return None, [*problems, Diagnostic("empty-file", "the file is empty", START, name)]
     source.data, source.marks = tree.data, tree.marks
@@ -228,6 +235,9 @@ def _syntax(source: Source, error: yaml.YAMLError) -> Diagnostic:
     mark, began = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
     message = "this is not YAML: " + problem + (f", {context}" if context else "")
     help = next((text for words, text in _HELPS if words in problem or (context and words in context)), None)
+    if mark and (found := recognised(source.text, mark.index, began.index if began else None)):
+        place = source._span(found.offset, found.offset + found.length)
+        return Diagnostic(found.code, found.message, place, source.name, help=found.help)
     if began and "end of stream" in problem:  # where it began says more than where the file ends
         mark = began
     span = source._span(mark.index, mark.index + 1) if mark else START

@@ -6,6 +6,7 @@ let an alias grow without bound, and let the last of two equal keys win in silen
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -126,6 +127,9 @@ class _Builder:
         if event.tag is not None:
             self._tag(event, event.tag)
         elif not event.style:  # plain
+            end = ends(event)
+            if self.text.startswith(" #", end) and not self.text[end + 2 : end + 3].isspace():
+                self._cut_by_comment(event)
             try:
                 value = plain(event.value)
             except NumberTooLarge:
@@ -134,6 +138,27 @@ class _Builder:
         if event.anchor is not None:
             self.anchors[event.anchor] = (value, event)
         self._add(value, event, event)
+
+    def _cut_by_comment(self, event: ScalarEvent) -> None:
+        """A comment is set off from its `#`, or from the text by more than a space; else it may be meant as text."""
+        rest = re.match(r"[^\n#][^\n]*", self.text[ends(event) + 2 :])
+        if rest is not None and event.value:
+            message = "the text ends before the #: without quotes a comment begins there"
+            help = "put the text in quotes; or a space after the #, where it is a comment"
+            self.report("cut-short", message, event, event, help=help, severity="warning")
+
+    def _cut_by_comma(self, frame: _Frame, event: ScalarEvent) -> bool:
+        """Whether a key of { } is the rest of a text that has a comma in it."""
+        if event.style or not cast(MappingStartEvent, frame.marks.start).flow_style or not frame.marks.keys:
+            return False
+        if self.text[ends(event) :].lstrip()[:1] not in (",", "}"):
+            return False
+        _, last = next(reversed(frame.marks.keys.values()))
+        if not isinstance(last, ScalarEvent) or last.style or " " not in f"{last.value}{event.value}":
+            return False
+        message = "the text ends at the comma: it is not in quotes"
+        self.report("cut-short", message, last, last, help=f'write "{last.value}, {event.value}"')
+        return True
 
     def _open(self, event: MappingStartEvent | SequenceStartEvent) -> None:
         if len(self.stack) >= MAX_DEPTH:
@@ -236,6 +261,8 @@ class _Builder:
             key = Truth("true" if key else "false")
         if key == "<<" and isinstance(event, ScalarEvent) and not event.style:
             self.report("merge-key", "merge keys (<<) are not part of the language", event, event)
+            return _SKIP
+        if isinstance(event, ScalarEvent) and self._cut_by_comma(frame, event):
             return _SKIP
         if key in frame.data:
             first = frame.marks.keys[key][0]

@@ -32,6 +32,7 @@ SHARED = {
     "agentflow.toolnames",
     "agentflow.types",
     "agentflow.values",
+    "agentflow.yamlmistakes",
     "agentflow.yamltree",
 }
 ENGINE = ("restate", "google", "hypercorn")

@@ -14,6 +14,7 @@ from agentflow.diagnostics import Diagnostic
 from agentflow.driver import Result, compile
 from agentflow.project import find_graph, project_root
 from agentflow.rendering import FORMATS, MOST, clean, render
+from agentflow.source import read_text
 
 if TYPE_CHECKING:
     from agentflow.ir import Program
@@ -44,6 +45,8 @@ def main(args: argparse.Namespace) -> int:
         found += result.diagnostics
         if result.source is not None:
             texts |= result.source.files()
+        elif (text := read_text(path, path.as_posix())[0]) is not None:
+            texts[path.as_posix()] = text  # no YAML, and yet its lines say what is meant
         if result.program is not None:
             reckoned.append(_worst(result))
         errors = sum(diagnostic.severity == "error" for diagnostic in result.diagnostics)

@@ -7,7 +7,7 @@ from agentflow.nodes.kind import Kind
 from agentflow.nodes.registry import KINDS, LATER, VERBS
 from agentflow.spec.model import MISSING, BlockSpec, Body, NodeSpec, OnErrorSpec, Unread
 from agentflow.spec.names import bad_name
-from agentflow.spec.reader import Reader, Reading
+from agentflow.spec.reader import Reader, Reading, spaced
 from agentflow.spec.settings import read_retry, read_undo
 from agentflow.types import Json
 
@@ -74,7 +74,8 @@ class NodeReader:
         for key in reader.data:
             if key not in known and (near := nearest(key, ALL_VERBS)):
                 message = f"{reader.what} has no key {quoted(key)}"
-                reader.error("unknown-key", message, reader.at(key), key=True, help=f"did you mean {quoted(near)}?")
+                help = spaced(str(key)) or f"did you mean {quoted(near)}?"
+                reader.error("unknown-key", message, reader.at(key), key=True, help=help)
                 return
         message = f"{reader.what} has no verb, so that it does nothing"
         reader.error("no-verb", message, reader.path, key=True, help="a node has one of " + ", ".join(VERBS))

@@ -7,6 +7,7 @@ which cannot say "not supported yet", point at a key, or go on to the next mista
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
@@ -65,7 +66,8 @@ class Reading:
         if name is None and len(path) > 1 and isinstance(path[-2], str):
             name = f"{path[-2]}[{path[-1]}]"
         message = f"{quoted(name) if name else 'this'} must be {must}"
-        self.error("wrong-type", message, path, note=f"this is {_kind(value)}", help=help)
+        told = spaced(value) if isinstance(value, str) else None
+        self.error("wrong-type", message, path, note=f"this is {_kind(value)}", help=told or help)
 
     def reader(self, path: Path, data: Json, what: str, help: str | None = None) -> Reader | None:
         """A reader of the mapping at a path; None, and reported, if it is none."""
@@ -278,8 +280,16 @@ class Reader:
                 self.error("misplaced-key", message, self.at(key), key=True, help=elsewhere[key])
             else:
                 message = f"{self.what} has no key {quoted(key)}"
-                help = choices_help(str(key), (self._taken | set(known) | set(later)) - self.data.keys())
+                help = spaced(str(key)) or choices_help(
+                    str(key), (self._taken | set(known) | set(later)) - self.data.keys()
+                )
                 self.error("unknown-key", message, self.at(key), key=True, help=help)
+
+
+def spaced(key: str) -> str | None:
+    """`value:1` is all one word to YAML."""
+    found = re.fullmatch(r"([a-z_]+):([^\s/].{0,60})", key)
+    return f"a space is missing after the colon: write {found[1]}: {found[2]}" if found else None
 
 
 def shown(path: FilePath) -> str:
