@@ -211,6 +211,14 @@ class CalledGraph:
 
 
 @dataclass(frozen=True)
+class CalledService:
+    """A handler elsewhere, in an invocation of its own."""
+
+    service: Service
+    args: Type | None
+
+
+@dataclass(frozen=True)
 class Asking:
     """A person approves (`form` None), or fills in a form. Texts see `args`."""
 
@@ -222,7 +230,7 @@ class Asking:
     on_timeout: Literal["reject", "approve", "fail", "continue"] | None
 
 
-Does = Python | Http | ApiOperation | McpTool | Command | CalledGraph | Asking
+Does = Python | Http | ApiOperation | McpTool | Command | CalledGraph | CalledService | Asking
 
 
 @dataclass(frozen=True)
@@ -247,7 +255,7 @@ class Tool:
         match self.does:
             case Python():
                 return not self.does.keeps_own_journal
-            case Http() | ApiOperation() | McpTool() | Command() | CalledGraph() | Asking():
+            case Http() | ApiOperation() | McpTool() | Command() | CalledGraph() | CalledService() | Asking():
                 return True
 
 

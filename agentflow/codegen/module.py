@@ -290,7 +290,7 @@ class Module:
                 return operations.operation(self.types, tool.name, does, self.set_names[does.api.name])
             case ir.McpTool():
                 return operations.mcp_tool(does, self.set_names[does.server.name])
-            case ir.CalledGraph() | ir.Asking():
+            case ir.CalledGraph() | ir.CalledService() | ir.Asking():
                 return operations.remote(self.types, tool.name, does)
             case ir.Command():
                 return operations.command(self.types, tool.name, does)

@@ -74,11 +74,15 @@ def command(types: Types, name: str, does: ir.Command) -> Expression:
     return Call("af.command", [*arguments, *_returns(types, name, does.returns)])
 
 
-def remote(types: Types, name: str, does: ir.CalledGraph | ir.Asking) -> Expression:
+def remote(types: Types, name: str, does: ir.CalledGraph | ir.CalledService | ir.Asking) -> Expression:
     args = list(_args(types, name, does.args))
     if isinstance(does, ir.CalledGraph):
         graph = Call("af.CalledGraph", [literal(does.graph), ("kind", literal(does.kind))])
         return Call("af.graph_tool", [graph, *args])
+    if isinstance(does, ir.CalledService):
+        handler: Arguments = [literal(f"{does.service.name}/{does.service.handler}")]
+        handler += _returns(types, name, does.service.returns)
+        return Call("af.service_tool", [Call("af.CalledService", handler), *args])
     arguments: Arguments = [literal(does.message.template), *args, ("to", data(does.to.data))]
     if does.form is not None:
         arguments.append(("form", types.annotation(does.form, name, "form")))

@@ -34,7 +34,7 @@ from agentflow.runtime.jsonschema import JsonSchema
 from agentflow.runtime.mcp_tool import mcp_server
 from agentflow.runtime.messages import inbox
 from agentflow.runtime.objects import door, object
-from agentflow.runtime.remote_tools import approval_tool, ask_tool, graph_tool
+from agentflow.runtime.remote_tools import approval_tool, ask_tool, graph_tool, service_tool
 from agentflow.runtime.schedules import schedule
 from agentflow.runtime.schema import Number, Type
 from agentflow.runtime.secrets import Env
@@ -86,6 +86,7 @@ __all__ = [
     "own_invocations",
     "schedule",
     "service",
+    "service_tool",
     "stream",
     "workflow",
 ]

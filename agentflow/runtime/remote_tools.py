@@ -1,4 +1,7 @@
-"""Tools that wait in invocations of their own: graphs, and people. And `confirm`, which asks before a call is made."""
+"""Tools that wait in invocations of their own: graphs, handlers elsewhere, people.
+
+And `confirm`, which asks before a call is made.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from agentflow.runtime import calls
 from agentflow.runtime.approvals import tool_gate
 from agentflow.runtime.arguments import Arguments
-from agentflow.runtime.calls import CalledGraph
+from agentflow.runtime.calls import CalledGraph, CalledService
 from agentflow.runtime.errors import NodeError
 from agentflow.runtime.flights import Flight
 from agentflow.runtime.graph import Confirm, Tool, Undo
@@ -53,6 +56,21 @@ class graph_tool(Remote):  # noqa: N801 - reads as a function where it is declar
 
     def start(self, run: Run, tool: Tool, args: Mapping[str, Json], undo: Undo | None) -> Flight:
         return calls.call(run, self.graph, dict(args), None, undo)
+
+
+@dataclass(frozen=True, eq=False)
+class service_tool(Remote):  # noqa: N801
+    """A handler elsewhere. A call always has a key, its own: to a plain service that is of no account."""
+
+    service: CalledService
+    args: Any = None
+
+    @property
+    def parameters(self) -> Arguments:
+        return Arguments(self.args, f"Calls {self.service.name}.")
+
+    def start(self, run: Run, tool: Tool, args: Mapping[str, Json], undo: Undo | None) -> Flight:
+        return calls.call(run, self.service, None if self.args is None else dict(args), None, undo)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,4 +137,14 @@ def _seen(args: Mapping[str, Json]) -> dict[str, Json]:
     return dict(args)
 
 
-__all__ = ["Confirm", "Remote", "approval_tool", "ask_tool", "confirmation", "graph_tool", "refusal", "start"]
+__all__ = [
+    "Confirm",
+    "Remote",
+    "approval_tool",
+    "ask_tool",
+    "confirmation",
+    "graph_tool",
+    "refusal",
+    "service_tool",
+    "start",
+]

@@ -120,7 +120,8 @@ def callees(program: ir.Program) -> list[tuple[ir.Graph | ir.Service, bool]]:
     calls = [node.op for node in everything(program) if isinstance(node.op, ir.Call)]
     tools = [tool.does for tool in program.tools]
     found: list[tuple[ir.Graph | ir.Service, bool]] = [(call.callee, call.key is not None) for call in calls]
-    return found + [(ir.Graph(does.graph, does.kind), False) for does in tools if isinstance(does, ir.CalledGraph)]
+    found += [(ir.Graph(does.graph, does.kind), False) for does in tools if isinstance(does, ir.CalledGraph)]
+    return found + [(does.service, False) for does in tools if isinstance(does, ir.CalledService)]
 
 
 @dataclass

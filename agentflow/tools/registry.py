@@ -12,6 +12,7 @@ from agentflow.tools.http import HttpKind
 from agentflow.tools.kind import ToolKind
 from agentflow.tools.mcp import McpKind
 from agentflow.tools.openapi import OpenApiKind
+from agentflow.tools.service import ServiceToolKind
 
 KINDS: dict[str, ToolKind[Any]] = {  # Any: each kind has its own body, and only the kind itself looks into it
     kind.key: kind
@@ -22,10 +23,11 @@ KINDS: dict[str, ToolKind[Any]] = {  # Any: each kind has its own body, and only
         McpKind(),
         CommandKind(),
         GraphToolKind(),
+        ServiceToolKind(),
         ApprovalToolKind(),
         AskToolKind(),
     )
 }
 
-LATER = ("service", "parallel")
+LATER = ("parallel",)
 """Kinds of the language that are not supported yet."""

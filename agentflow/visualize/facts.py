@@ -12,6 +12,7 @@ from agentflow.ir import (
     Asking,
     Call,
     CalledGraph,
+    CalledService,
     Choice,
     Command,
     Continue,
@@ -104,6 +105,8 @@ def place_of(tool: Tool) -> str:
             return " ".join(one_line(without_braces(word)) for word in words_)
         case CalledGraph(graph=graph):
             return f"graph {graph}"
+        case CalledService(service=service):
+            return f"{service.name}/{service.handler}"
         case Asking(form=form):
             return "asks a person" if form is not None else "asks for approval"
         case _:
