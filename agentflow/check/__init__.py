@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from agentflow.check import (
     conversations,
     events,
+    futile,
     gates,
     heed,
     models,
@@ -28,6 +29,14 @@ _last: list[tuple[GraphSpec, Typed]] = []
 
 def check(graph: GraphSpec) -> Iterator[Diagnostic]:
     """Everything that is wrong with a graph that can be read."""
+    found = list(_rules(graph))
+    yield from found
+    if not any(diagnostic.severity == "error" for diagnostic in found):
+        typed = analysed(graph)
+        yield from futile.conditions(typed.analysis, typed)
+
+
+def _rules(graph: GraphSpec) -> Iterator[Diagnostic]:
     typed = analysed(graph)
     analysis = typed.analysis
     yield from references.check(analysis)
@@ -40,6 +49,7 @@ def check(graph: GraphSpec) -> Iterator[Diagnostic]:
     yield from gates.check(analysis, typed)
     yield from heed.check(analysis, typed.order)
     yield from races.check(analysis)
+    yield from futile.check(analysis)
     yield from models.check(graph)
     yield from events.check(analysis)
 

@@ -381,4 +381,38 @@ An object's state is declared with its types, as the input is.
     nodes: {choose: {set: {language: "{{ input.language }}"}}}
 """,
     ),
+    "unmeetable-join": Explanation(
+        "More branches must succeed than ever can.",
+        """
+A branch that always fails, because it is a `fail` without a condition or holds one, never counts. So `any` of such
+branches, or a number that the others do not make up, ends in failure whatever happens.
+
+    parallel:
+      a: {tool: look_up}
+      b: {fail: "not there"}
+    join: 2                       # wrong: only a can succeed
+""",
+    ),
+    "handoff-misfit": Explanation(
+        "An agent that is handed a conversation answers something that does not fit the node.",
+        """
+Whoever answers must fit the type of the node that began. An agent that may be handed its conversation, and says in
+`returns` that it answers something else, is a dead end: what it gives is sent back until it gives up.
+
+    agents:
+      desk: {instruction: ..., handoffs: [billing], returns: {answer: string}}
+      billing: {instruction: ..., returns: {refund: number}}                       # wrong
+      billing: {instruction: ..., returns: {answer: string}}
+""",
+    ),
+    "never-true": Explanation(
+        "A node has a condition that can never be true.",
+        """
+The node is always skipped, and its value is always null. Mostly the condition repeats, the wrong way round, what the
+nodes before it have settled. A step that is not wanted any more is better taken out.
+
+    stop: {fail: "too much", when: input.amount > 100}
+    extra: {value: 1, when: input.amount > 500, needs: [stop]}      # never
+""",
+    ),
 }

@@ -1,0 +1,123 @@
+"""What is written and can never come about: joins out of reach, conditions that never hold, answers that cannot fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from agentflow import syntax
+from agentflow.check.algebra import misfit
+from agentflow.check.places import Analysis, Block, Place
+from agentflow.check.proof import counterexample
+from agentflow.check.types import Typed, when_of
+from agentflow.diagnostics import Diagnostic, quoted
+from agentflow.nodes.agent import AgentBody
+from agentflow.nodes.for_each import ForEachBody
+from agentflow.nodes.parallel import ParallelBody
+from agentflow.spec.model import AgentSpec, GraphSpec
+from agentflow.types import STRING, Type
+
+MOST_ASKED = 200  # conditions that are looked at
+
+
+def check(analysis: Analysis) -> Iterator[Diagnostic]:
+    for place in analysis.places:
+        if isinstance(place.node.body, ParallelBody | ForEachBody):
+            yield from _join(analysis, place, place.node.body)
+        if isinstance(place.node.body, AgentBody):
+            yield from _handoffs(analysis.graph, place, place.node.body)
+
+
+# ---------------------------------------------------------------- joins
+
+
+def _join(analysis: Analysis, place: Place, body: ParallelBody | ForEachBody) -> Iterator[Diagnostic]:
+    """Of `any` one branch must succeed, of a number as many."""
+    failing = [branch for branch in place.branches if branch.label != "on_error" and _always_fails(branch)]
+    if not failing or body.join in ("all", "first"):
+        return
+    each = isinstance(body, ForEachBody)
+    left = 0 if each else sum(branch.always for branch in place.branches) - len(failing)
+    wanted = 1 if body.join == "any" else int(body.join)
+    if left >= wanted:
+        return
+    source = analysis.graph.source
+    who = "each item" if each else " and ".join(quoted(branch.node.name) for branch in failing[:3])
+    message = (
+        f"this join can never be met: it takes {wanted}, and {who} always {'fails' if len(failing) < 2 else 'fail'}"
+    )
+    related = ((source.key_span(failing[0].node.path), "this has no condition"),)
+    yield source.error("unmeetable-join", message, (*place.node.path, "join"), related=related)
+
+
+def _always_fails(place: Place) -> bool:
+    node = place.node
+    if place.skippable or node.on_error is not None:
+        return False
+    return node.kind == "fail" or any(_ends(block) for block in place.blocks if node.kind in ("nodes", "steps"))
+
+
+def _ends(block: Block) -> bool:
+    return any(_always_fails(place) for place in block.places.values())
+
+
+# ---------------------------------------------------------------- who answers
+
+
+def _handoffs(graph: GraphSpec, place: Place, body: AgentBody) -> Iterator[Diagnostic]:
+    """Whoever a conversation is handed to, and that says what it answers, must be able to answer the node."""
+    first = graph.agents.get(body.agent)
+    if first is None:
+        return
+    wanted: Type = body.returns or first.returns or STRING
+    for agent, by in _reached(graph, first):
+        if agent.returns is None:
+            continue
+        reason = misfit(agent.returns, wanted, graph.types)
+        if reason:
+            source, at = graph.source, list(by.handoffs).index(agent.name)
+            what = f"{quoted(place.node.name)}, which may be handed over to it"
+            message = f"what {quoted(agent.name)} answers cannot fit {what}: {reason}"
+            related = (
+                (source.span((*place.node.path, "agent")), "whoever answers must fit the type of this node"),
+                (source.key_span((*agent.path, "returns")), "this is what it answers"),
+            )
+            help = "let both return the same, or leave out returns: the node says what is to be answered"
+            yield source.error("handoff-misfit", message, (*by.path, "handoffs", at), help=help, related=related)
+
+
+def _reached(graph: GraphSpec, first: AgentSpec) -> Iterator[tuple[AgentSpec, AgentSpec]]:
+    """Each agent that may get the conversation of another, with who first hands it over."""
+    seen, left = {first.name}, [first]
+    while left:
+        by = left.pop(0)
+        for name in by.handoffs:
+            agent = graph.agents.get(name)
+            if agent is not None and name not in seen:
+                seen.add(name)
+                left.append(agent)
+                yield agent, by
+
+
+# ---------------------------------------------------------------- conditions
+
+
+def conditions(analysis: Analysis, typed: Typed) -> Iterator[Diagnostic]:
+    """Conditions that never hold, of a graph that has no errors: what is around them might be why."""
+    source, asked = analysis.graph.source, 0
+    dead: set[int] = set()
+    for place in analysis.places:
+        around = place.parent if place.block is None else place.block.owner
+        if around is not None and id(around) in dead:
+            dead.add(id(place))
+            continue
+        when = when_of(place)
+        if when is None or asked == MOST_ASKED:
+            continue
+        asked += 1
+        never = syntax.Not(when, 0)
+        if counterexample(typed.names_world(place.scope), typed.reached(place), never) is None:
+            dead.add(id(place))
+            message = f"{quoted(place.node.name)} never runs: its condition can never be true"
+            literal = place.node.when is False
+            note = None if literal else "where it is asked, what comes before has settled it"
+            yield source.warning("never-true", message, (*place.node.path, "when"), note=note)
