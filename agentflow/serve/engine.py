@@ -51,6 +51,8 @@ class Engine:
             "RESTATE_DISABLE_TELEMETRY": "true",
             "RESTATE_DEFAULT_NUM_PARTITIONS": "1",
             "RESTATE_ROCKSDB_TOTAL_MEMORY_SIZE": "128 MiB",
+            # Runs that wait are at hand for a minute; of 1,000, the default, a few hundred would hold up new ones.
+            "RESTATE_WORKER__INVOKER__CONCURRENT_INVOCATIONS_LIMIT": "10000",
             "RESTATE_LOG_FORMAT": "compact",
             "RESTATE_LOG_DISABLE_ANSI_CODES": "true",
         }

@@ -99,6 +99,7 @@ class Engine:
             "RESTATE_INGRESS__BIND_ADDRESS": f"127.0.0.1:{self.ingress_port}",
             "RESTATE_ADMIN__BIND_ADDRESS": f"127.0.0.1:{self.admin_port}",
             "RESTATE_WORKER__INVOKER__INACTIVITY_TIMEOUT": self.inactivity,
+            "RESTATE_WORKER__INVOKER__CONCURRENT_INVOCATIONS_LIMIT": "10000",  # as `serve` sets it
             "RESTATE_WORKER__INVOKER__ABORT_TIMEOUT": "2s",  # of 10 minutes: whatever leans on it shows
         }
         self.base.mkdir(parents=True, exist_ok=True)
