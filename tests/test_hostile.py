@@ -135,7 +135,10 @@ def test_texts_stay_texts(projects: Path, tmp_path: Path) -> None:
         assert other.program is not None
         tree, constants = bare(module)
         assert tree == bare(emit(other.program)[0])[0]
-        assert set(texts.values()) <= set(constants)
+        said = {
+            text for place, text in texts.items() if place[-1] != "description"
+        }  # a node's is a docstring, or nowhere
+        assert said <= set(constants)
         seen.update((seed, place) for place in texts)
         return True
 
