@@ -371,3 +371,16 @@ def test_a_long_chain_of_values_is_typed_without_recursion(codes: Codes) -> None
 def test_a_long_cycle_is_shown_in_part(codes: Codes) -> None:
     lines = [f'  n{at}: {{value: "{{{{ n{(at + 1) % 2000} }}}}"}}' for at in range(2000)]
     assert codes("nodes:\n" + "\n".join(lines) + "\n") == ["cycle"]
+
+
+def test_a_case_that_fails_yields_nothing(codes: Codes) -> None:
+    cases = 'true: {value: "{{ input.text }}"}, false: {fail: Not so.WHEN}'
+    body = "nodes:\n  s: {switch: input.flag, cases: {" + cases + '}}\n  u: {value: "{{ s | upper }}"}\n'
+    assert codes(body.replace("WHEN", "")) == []
+    assert codes(body.replace("WHEN", ", when: input.count > 1")) == ["maybe-null"]
+
+
+def test_a_loop_may_hand_on_what_it_was_given(codes: Codes) -> None:
+    loop = 'nodes:\n  l: {loop: {a: {value: 1}}, until: a > index, max: 3, output: "OUTPUT"}\n'
+    for output in ("{{ previous }}", "{{ previous | default(a) }}", "{{ [previous] }}"):
+        assert codes(loop.replace("OUTPUT", output)) == []

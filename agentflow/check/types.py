@@ -104,6 +104,7 @@ class Typed:
         kind = KINDS[owner.node.kind]
         if kind.depends_on_itself and id(owner) in self._finding:
             return ANY
+        self._inferred[id(binding)] = ANY  # while it is being found: what it is may be made of it
         found = resolved(kind.type_inside(owner.node, binding.name, PlaceContext(self, owner)), self.graph.types)
         self._inferred[id(binding)] = found
         return found

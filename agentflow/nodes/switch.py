@@ -77,7 +77,9 @@ class SwitchKind(Kind[SwitchBody]):
             yield Child(inner, inner.name, guard=guard, runs="maybe")
 
     def type_of(self, node: NodeSpec, context: Context) -> Type:
-        return union(context.type_of(inner) for inner, _ in self.body(node).guards())
+        chosen = [inner for inner, _ in self.body(node).guards()]
+        # A case that fails ends the whole, so that nothing comes of it.
+        return union(context.type_of(inner) for inner in chosen if not _fails(inner) or all(map(_fails, chosen)))
 
     def lower(self, node: NodeSpec, context: Lowering) -> ir.Op:
         body = self.body(node)
@@ -86,6 +88,10 @@ class SwitchKind(Kind[SwitchBody]):
             tuple(ir.Case(case.value, context.lower_node(case.node)) for case in body.cases),
             context.lower_node(body.default) if body.default is not None else None,
         )
+
+
+def _fails(node: NodeSpec) -> bool:
+    return node.kind == "fail" and node.when is None and node.on_error is None
 
 
 def _value(key: Json) -> Key:
