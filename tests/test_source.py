@@ -9,6 +9,7 @@ import pytest
 
 from agentflow.diagnostics import Diagnostic
 from agentflow.diagnostics import Path as Place
+from agentflow.scalars import Truth
 from agentflow.source import Source, read
 
 
@@ -66,7 +67,7 @@ def test_aliases_stand_for_whole_values(tmp_path: Path) -> None:
 
 
 def test_cases_may_have_keys_that_are_no_text(tmp_path: Path) -> None:
-    assert data(tmp_path, "cases: {true: 1, false: 2}") == {"cases": {True: 1, False: 2}}
+    assert data(tmp_path, "cases: {true: 1, false: 2}") == {"cases": {Truth("true"): 1, Truth("false"): 2}}
     assert data(tmp_path, "cases: {1: a, 2: b}") == {"cases": {1: "a", 2: "b"}}
 
 

@@ -147,7 +147,11 @@ def is_text(type: Type) -> bool:
 
 def apart(left: Type, right: Type, types: Mapping[str, Type]) -> bool:
     """No value is of both types; null is left out of account."""
-    left, right = (without_null(resolved(type, types)) for type in (left, right))
+    left, right = without_null(resolved(left, types)), without_null(resolved(right, types))
+    if left is right:
+        return False
+    if left.__class__ is Primitive and right.__class__ is Primitive:
+        return not (opaque(left) or opaque(right)) and _sort(left) != _sort(right)
     if opaque(left) or opaque(right) or NOTHING in (left, right):
         return False
     if isinstance(left, Union):
@@ -161,8 +165,8 @@ def apart(left: Type, right: Type, types: Mapping[str, Type]) -> bool:
 
 def misfit(actual: Type, expected: Type, types: Mapping[str, Type], where: str = "") -> str | None:
     """Why no value, or not every one, fits what is expected, where that is certain; null is left out of account."""
-    actual, expected = (without_null(resolved(type, types)) for type in (actual, expected))
-    if opaque(actual) or opaque(expected) or actual == NOTHING:
+    actual, expected = without_null(resolved(actual, types)), without_null(resolved(expected, types))
+    if actual is expected or opaque(actual) or opaque(expected) or actual == NOTHING:
         return None
     if isinstance(actual, Union):
         return next((why for one in actual.of if (why := misfit(one, expected, types, where))), None)

@@ -137,6 +137,11 @@ class Inference:
 
     def of(self, of: Expression, known: Known, lenient: bool = False) -> Type:
         """The type of an expression, null included where it may be. `lenient`: a field of null is null."""
+        kind = of.__class__
+        if kind is syntax.Attr:  # most are one of these
+            return self._attr(of, known, lenient)  # type: ignore[arg-type]
+        if kind is syntax.Name:
+            return self._narrowed(of, self._name(of, known), known)  # type: ignore[arg-type]
         match of:
             case syntax.Const(value=value):
                 return _constant(value)

@@ -1,6 +1,6 @@
 """Random graphs run on the engine as a small interpreter of the language says: values, errors, effects, undoing.
 
-A few dozen in every run; `pytest tests/server/test_random_graphs.py --many` runs a thousand.
+Eighty in every run; `pytest tests/server/test_random_graphs.py --many` runs twelve hundred.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from interpreter import Ambiguous, Done, Interpreter  # noqa: E402
 from graphs import given, made  # noqa: E402
 
 BATCH = 40  # graphs that one service serves
-RUNS = 3  # of a graph, each with an input of its own
+MANY = {"0s": range(25, 30), "60s": range(25)}  # batches at each inactivity
+FEW = {"0s": range(1, 2), "60s": range(1)}
 
 
 def expected(graph: dict[str, Any], values: dict[str, Any]) -> Done | None:
@@ -85,24 +86,24 @@ def test_graphs_do_what_the_interpreter_says(
     engine: Engine, zygote: Zygote, tmp_path: Path, lab: Path, request: pytest.FixtureRequest
 ) -> None:
     many = request.config.getoption("--many")
-    half = 0 if engine.inactivity == "0s" else 1
+    runs_each = 1 if many else 2
     wrong: list[str] = []
     compared = failed = 0
-    for batch in range(half, 25 if many else 2, 2):
+    for batch in (MANY if many else FEW)[engine.inactivity]:
         service = Service(engine, zygote, tmp_path / f"batch{batch}", tools=(DESK, lab))
         runs: list[tuple[str, str, dict[str, Any], dict[str, Any], Done]] = []
         for seed in range(batch * BATCH, (batch + 1) * BATCH):
             name = f"random_{seed}"
             graph = made(seed, name)
             service.add(dumped(graph))
-            for number in range(RUNS):
-                values = given(seed * RUNS + number)
+            for number in range(runs_each):
+                values = given(seed * 3 + number)
                 done = expected(graph, values)
                 if done is not None:
                     runs.append((name, f"k{number}", graph, values, done))
         service.start().register()
         try:
-            with ThreadPoolExecutor(6) as pool:
+            with ThreadPoolExecutor(8) as pool:
                 for run, problem in zip(runs, pool.map(partial(differs, service), runs), strict=True):
                     if problem:
                         wrong.append(f"{run[0]} {run[1]}: {problem}\n{run[3]}")
