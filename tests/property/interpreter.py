@@ -202,8 +202,14 @@ class Interpreter:
         subject = templates.expression(spec["switch"], scope)
         for key, case in spec["cases"].items():
             if key == subject and isinstance(key, bool) is isinstance(subject, bool):
-                return self.node(str(key), case, scope, f"{path}.{str(key).lower() if isinstance(key, bool) else key}")
-        return self.node("default", spec["default"], scope, f"{path}.default")
+                label = str(key).lower() if isinstance(key, bool) else str(key)
+                return self.case(label, case, scope, path)
+        return self.case("default", spec["default"], scope, path)
+
+    def case(self, label: str, spec: Spec, scope: Scope, path: str) -> Done:
+        """The switch has the value of its case, but not its outcome: skipped, or failed with something in its place."""
+        done = self.node(label, spec, scope, f"{path}.{label}")
+        return Done(done.log, done.value, done.errors)
 
     def loop(self, spec: Spec, scope: Scope, path: str) -> Done:
         previous = templates.value(spec["start"], scope) if "start" in spec else None
