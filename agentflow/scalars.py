@@ -7,8 +7,8 @@ import re
 from agentflow.types import Json
 
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?\Z")
-CONSTANTS: dict[str, Json] = {"true": True, "false": False, "null": None, "~": None, "": None}
-STARTS = frozenset("-0123456789")
+_CONSTANTS: dict[str, Json] = {"true": True, "false": False, "null": None, "~": None, "": None}
+_STARTS = frozenset("-0123456789")
 _ESCAPE_LENGTHS = {"x": 4, "u": 6, "U": 10}
 _SPACE = " \t\n\r"
 
@@ -38,9 +38,9 @@ class NumberTooLarge(ValueError):
 
 def plain(text: str) -> Json:
     """What an unquoted scalar means: `true`, `null`, a number as JSON writes it, else text."""
-    if text in CONSTANTS:
-        return CONSTANTS[text]
-    if text[0] not in STARTS or not (match := _NUMBER.match(text)):
+    if text in _CONSTANTS:
+        return _CONSTANTS[text]
+    if text[0] not in _STARTS or not (match := _NUMBER.match(text)):
         return text
     if match[1] is None and match[2] is None:
         if len(text) > 40:

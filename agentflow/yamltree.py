@@ -23,7 +23,7 @@ from yaml.events import (
     SequenceStartEvent,
 )
 
-from agentflow.scalars import CONSTANTS, STARTS, NumberTooLarge, Truth, plain
+from agentflow.scalars import NumberTooLarge, Truth, plain
 from agentflow.types import Json
 
 MAX_DEPTH = 32
@@ -109,8 +109,7 @@ class _Builder:
         for event in events:
             kind = event.__class__
             if kind is ScalarEvent:
-                if not self._simple(cast(ScalarEvent, event)):
-                    self._scalar(cast(ScalarEvent, event))
+                self._scalar(cast(ScalarEvent, event))
             elif kind is MappingStartEvent or kind is SequenceStartEvent:
                 self._open(cast(MappingStartEvent | SequenceStartEvent, event))
             elif kind is MappingEndEvent or kind is SequenceEndEvent:
@@ -123,28 +122,6 @@ class _Builder:
                     self.report("several-documents", "a file holds one document, and here begins another", event, event)
                     raise Stop
         return self.tree
-
-    def _simple(self, event: ScalarEvent) -> bool:
-        """Most scalars: a text that is a new key of a mapping, or the value of one. Whether this was such a scalar."""
-        text = event.value
-        if not self.stack or event.tag is not None or event.anchor is not None:
-            return False
-        if not event.style and (text in CONSTANTS or text[0] in STARTS):
-            return False
-        frame = self.stack[-1]
-        key = frame.key
-        if frame.data.__class__ is not dict or key is _SKIP:
-            return False
-        if key is _NO_KEY:
-            if text in frame.data or text == "<<":
-                return False
-            frame.key, frame.key_event = text, event
-            return True
-        frame.key = _NO_KEY
-        frame.data[key] = text
-        frame.marks.keys[key] = (cast(Event, frame.key_event), event)
-        frame.marks.size += 1
-        return True
 
     def _scalar(self, event: ScalarEvent) -> None:
         value: Json = event.value
