@@ -141,13 +141,6 @@ _KEYS = {
 Nothing in a graph is ever ignored: a key that the language does not know is a mistake, most often of spelling.
 """,
     ),
-    "not-supported-yet": Explanation(
-        "This is part of the language, but this version cannot do it yet.",
-        """
-The key, node kind or tool kind is described in the language reference and spelt right. It is refused rather than
-ignored, so that a graph never does less than it says.
-""",
-    ),
     "misplaced-key": Explanation(
         "A key has no meaning where it stands.",
         """
@@ -465,6 +458,19 @@ text around it the whole is text.
         """
 Undoing must finish even in a run that was cancelled, where nothing can be waited for but single steps. A function that
 takes a restate.Context keeps its own journal, and is more than one.
+""",
+    ),
+    "member-not-a-step": Explanation(
+        "A tool of a parallel tool is one durable step.",
+        """
+A parallel tool starts all of its tools at once and waits for them together, so that each must be a single step: no
+function that takes a restate.Context, no graph, no question to a person, no other parallel tool, and none that has a
+confirm; that belongs to the parallel tool itself. Nor may it change an object's state, which two at once would do
+without seeing what the other writes.
+
+    tools:
+      fraud: {graph: fraud}
+      both: {parallel: [credit, fraud], args: {customer: string}}   # wrong: fraud is a graph
 """,
     ),
     "second-compensation": Explanation(

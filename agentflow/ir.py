@@ -230,7 +230,15 @@ class Asking:
     on_timeout: Literal["reject", "approve", "fail", "continue"] | None
 
 
-Does = Python | Http | ApiOperation | McpTool | Command | CalledGraph | CalledService | Asking
+@dataclass(frozen=True)
+class Together:
+    """Several tools of the graph at once."""
+
+    args: Type | None
+    members: tuple[tuple[str, tuple[str, ...] | None], ...]  # each with the arguments that it takes; None: all
+
+
+Does = Python | Http | ApiOperation | McpTool | Command | CalledGraph | CalledService | Asking | Together
 
 
 @dataclass(frozen=True)
@@ -255,8 +263,15 @@ class Tool:
         match self.does:
             case Python():
                 return not self.does.keeps_own_journal
+            case Together():
+                return False
             case Http() | ApiOperation() | McpTool() | Command() | CalledGraph() | CalledService() | Asking():
                 return True
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The tools that a call of it runs; none where it does something itself."""
+        return tuple(name for name, _ in self.does.members) if isinstance(self.does, Together) else ()
 
 
 @dataclass(frozen=True)

@@ -100,6 +100,9 @@ class _Lowering:
         self.tool_refs = {
             tool.name: list(_names_in(dict(tool.compensate.args))) for tool in graph.tools.values() if tool.compensate
         }
+        for tool in graph.tools.values():
+            if called := TOOL_KINDS[tool.kind].called(tool):
+                self.tool_refs[tool.name] = [ref for name in called for ref in self.tool_refs.get(name, ())]
         self.used = used_agents(typed.analysis)
         self._outer = typed.analysis.outer
         self._address: tuple[str, ...] = ()

@@ -16,11 +16,9 @@ from agentflow.driver import compile
 from agentflow.editor.schema import schema
 from agentflow.filters import FILTERS, TESTS
 from agentflow.ir import Program
-from agentflow.nodes.registry import LATER, VERBS
+from agentflow.nodes.registry import VERBS
 from agentflow.spec.graph import KEYS
-from agentflow.spec.graph import LATER as LATER_KEYS
 from agentflow.stories import FILE, page, stories
-from agentflow.tools.registry import LATER as LATER_KINDS
 from tests.test_stories import made
 
 ROOT = Path(__file__).parents[1]
@@ -191,24 +189,3 @@ def test_the_reference_names_every_key_verb_filter_and_test() -> None:
 
 def _after(text: str, word: str) -> str:
     return text.partition(f"- {word} `")[2].partition("`.")[0]
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        *({key: {}} for key in LATER_KEYS),
-        *({"nodes": {"it": {verb: "x"}}} for verb in LATER),
-        *({"tools": {"it": {kind: "x"}}} for kind in LATER_KINDS),
-    ],
-    ids=lambda change: "-".join(str(change).translate(str.maketrans("", "", "{}':,\"")).split()[:4]),
-)
-def test_what_is_not_supported_yet_is_refused_and_listed(change: dict[str, object], tmp_path: Path) -> None:
-    (tmp_path / "tools").mkdir()
-    (tmp_path / "tools" / "desk.py").write_text(DESK)
-    graph = tmp_path / "example.yaml"
-    graph.write_text(_completed(yaml.safe_dump(change)), encoding="utf-8")
-    refused = [problem for problem in compile(graph).diagnostics if problem.code == "not-supported-yet"]
-    assert len(refused) == 1
-    listed = _rows("Not supported yet")
-    for given in set(re.findall(r"\w+", str(change))) & {*LATER_KEYS, *LATER, *LATER_KINDS}:
-        assert f"`{given}`" in listed

@@ -50,7 +50,6 @@ SEEN = {
     "bad-env": "they have a pattern",
     "bad-header": "they have a pattern",
     "bad-service": "they have a pattern",
-    "not-supported-yet": "what is not there is not described",
     "empty-block": "mappings have a least size",
     "empty-text": "texts have a pattern",
 }

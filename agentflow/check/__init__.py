@@ -19,6 +19,7 @@ from agentflow.check import (
     references,
     switch,
     templates,
+    together,
 )
 from agentflow.check.types import Typed
 from agentflow.diagnostics import Diagnostic
@@ -52,6 +53,7 @@ def _rules(graph: GraphSpec) -> Iterator[Diagnostic]:
     yield from futile.check(analysis)
     yield from models.check(graph)
     yield from events.check(analysis)
+    yield from together.check(graph)
 
 
 def analysed(graph: GraphSpec) -> Typed:

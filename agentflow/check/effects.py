@@ -10,6 +10,7 @@ from agentflow.diagnostics import Path
 from agentflow.nodes.agent import AgentBody
 from agentflow.nodes.registry import KINDS
 from agentflow.spec.model import GraphSpec, ToolSpec
+from agentflow.spec.tools import acting
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,9 @@ def writes(graph: GraphSpec, place: Place) -> Iterator[Call]:
     for inner in inside(place):
         node = inner.node
         called = graph.tools.get(KINDS[node.kind].called_tool(node) or "")
-        if called is not None and called.effect != "read":
-            yield Call(inner, called, (*node.path, node.kind))
+        for tool in acting(called, graph.tools) if called is not None else ():
+            if tool.effect != "read":
+                yield Call(inner, tool, (*node.path, node.kind))
         if isinstance(node.body, AgentBody):
             for tool in _of_agent(graph, node.body.agent):
                 yield Call(inner, tool, (*node.path, "agent"))
@@ -52,8 +54,9 @@ def _of_agent(graph: GraphSpec, name: str) -> Iterator[ToolSpec]:
         if agent is None:
             continue
         for _, tool in graph.tools_of(agent):
-            if tool in graph.tools and graph.tools[tool].effect != "read":
-                found.setdefault(tool, graph.tools[tool])
+            for one in acting(graph.tools[tool], graph.tools):
+                if one.effect != "read":
+                    found.setdefault(one.name, one)
         for other in (*agent.tools, *agent.handoffs):
             if other in graph.agents and other not in seen:
                 seen.add(other)

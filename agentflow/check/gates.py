@@ -48,12 +48,14 @@ def _agents(analysis: Analysis, dangerous: set[str]) -> Iterator[Diagnostic]:
                 tool = analysis.graph.tools[name]
                 message = f"the agent {quoted(agent.name)} could call the dangerous tool {quoted(name)} unasked"
                 help = "give the tool a confirm, or call it in a node behind an approval"
-                related = ((source.span((*tool.path, "effect")), "it is dangerous"),)
-                place = (*agent.path, "tools", _index(source.data, (*agent.path, "tools"), written))
+                related = (
+                    (source.span((*tool.path, "effect" if tool.kind != "parallel" else tool.kind)), "it is dangerous"),
+                )
+                place = (*agent.path, "tools", index_of(source.data, (*agent.path, "tools"), written))
                 yield source.error("dangerous-tool-in-agent", message, place, help=help, related=related)
 
 
-def _index(data: Json, path: Path, name: str) -> int:
+def index_of(data: Json, path: Path, name: str) -> int:
     for step in path:
         data = data[step] if isinstance(data, dict) and isinstance(step, str) else None
     return data.index(name) if isinstance(data, list) and name in data else 0

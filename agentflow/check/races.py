@@ -10,6 +10,7 @@ from agentflow.diagnostics import Diagnostic, quoted
 from agentflow.nodes.for_each import ForEachBody
 from agentflow.nodes.parallel import ParallelBody
 from agentflow.spec.model import GraphSpec
+from agentflow.spec.tools import acting
 from agentflow.tools.function import PythonBody
 
 
@@ -86,5 +87,10 @@ def _retried(analysis: Analysis, name: str) -> Iterator[tuple[str | int, ...]]:
         yield (*tool.path, "retry")
     for place in analysis.places:
         retry = place.node.retry
-        if retry is not None and retry.attempts != 1 and getattr(place.node.body, "tool", None) == name:
+        if retry is not None and retry.attempts != 1 and _calls(analysis.graph, place, name):
             yield (*place.node.path, "retry")
+
+
+def _calls(graph: GraphSpec, place: Place, name: str) -> bool:
+    called = graph.tools.get(getattr(place.node.body, "tool", ""))
+    return called is not None and any(tool.name == name for tool in acting(called, graph.tools))

@@ -90,7 +90,7 @@ def node(module: Module, writer: Writer, one: ir.Node) -> None:
             arguments.append(("on_error", Call("af.Otherwise", [module.node_names[other.path]])))
         case _:
             assert_never(one.on_error)
-    if one.undo is not None and not _undoes_itself(one.op):
+    if one.undo is not None and not _undoes_itself(module, one.op):
         arguments.append(("undo", undo(module, one.undo)))
     writer.statement("@", Call("af.node", arguments))
     kind, returns = _signature(module, one.op)
@@ -101,9 +101,11 @@ def node(module: Module, writer: Writer, one: ir.Node) -> None:
     writer.dedent()
 
 
-def _undoes_itself(op: ir.Op) -> bool:
+def _undoes_itself(module: Module, op: ir.Op) -> bool:
     """Whether its flight holds the node's compensation, and knows whether it is due."""
-    return isinstance(op, ir.Step) or (isinstance(op, ir.Call) and op.mode == "call" and op.retry is None)
+    if isinstance(op, ir.Step):
+        return not module.tools[op.tool].members
+    return isinstance(op, ir.Call) and op.mode == "call" and op.retry is None
 
 
 def _signature(module: Module, op: ir.Op) -> tuple[str, str]:
@@ -163,13 +165,16 @@ def _body(module: Module, writer: Writer, one: ir.Node) -> None:
 
 def _step(module: Module, writer: Writer, one: ir.Node, op: ir.Step) -> None:
     tool = module.tools[op.tool]
-    journaling = not tool.one_step and tool.confirm is None
+    together = bool(tool.members)
+    journaling = not tool.one_step and tool.confirm is None and not together
     arguments: Arguments = [module.tool_names[op.tool], data(op.args.data)]
     if op.retry is not None and not journaling:
         arguments.append(("retry", retry(op.retry)))
-    if one.undo is not None:
+    if one.undo is not None and not together:
         arguments.append(("undo", undo(module, one.undo)))
-    if journaling:
+    if together and tool.confirm is None:
+        writer.statement("return await ", Call("run.tools", arguments))
+    elif journaling:
         writer.statement("return await ", Call("run.journaling_tool", arguments))
     elif tool.confirm is not None:
         writer.statement("return await ", Call("run.confirmed_tool", arguments))

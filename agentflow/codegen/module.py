@@ -90,7 +90,8 @@ class Module:
     def _used(self, node: ir.Node) -> tuple[str, ...]:
         """What travels with a node. `run` always does; an agent's instruction, a tool's undoing may see the input."""
         ops = [one.op for one in walk((node,))]
-        undone = [self.tools[op.tool].undo for op in ops if isinstance(op, ir.Step)]
+        called = [name for op in ops if isinstance(op, ir.Step) for name in (op.tool, *self.tools[op.tool].members)]
+        undone = [self.tools[name].undo for name in called]
         inputs = any(isinstance(op, ir.Turn) for op in ops) or any(undo and "input" in undo.refs for undo in undone)
         uses = [name for name in node.refs if name != "run"]
         talks = any(isinstance(op, ir.Turn) for op in ops)
@@ -292,6 +293,8 @@ class Module:
                 return operations.mcp_tool(does, self.set_names[does.server.name])
             case ir.CalledGraph() | ir.CalledService() | ir.Asking():
                 return operations.remote(self.types, tool.name, does)
+            case ir.Together():
+                return operations.together(self.types, tool.name, does, self.tool_names)
             case ir.Command():
                 return operations.command(self.types, tool.name, does)
             case _:
@@ -386,13 +389,14 @@ def _comment(text: str) -> str:
 
 
 def _undo_first(tools: tuple[ir.Tool, ...]) -> list[ir.Tool]:
-    """Tools in file order, but each after the one that undoes it."""
+    """Tools in file order, but each after the one that undoes it, and those that it runs."""
     by_name = {tool.name: tool for tool in tools}
     ordered: dict[str, ir.Tool] = {}
 
     def add(tool: ir.Tool, above: frozenset[str]) -> None:
-        if tool.undo is not None and tool.undo.tool in by_name and tool.undo.tool not in above:
-            add(by_name[tool.undo.tool], above | {tool.name})
+        for name in (*tool.members, *((tool.undo.tool,) if tool.undo is not None else ())):
+            if name in by_name and name not in above:
+                add(by_name[name], above | {tool.name})
         ordered.setdefault(tool.name, tool)
 
     for tool in tools:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from agentflow import ir
@@ -91,6 +91,13 @@ def remote(types: Types, name: str, does: ir.CalledGraph | ir.CalledService | ir
     if does.on_timeout is not None:
         arguments.append(("on_timeout", literal(does.on_timeout)))
     return Call("af.approval_tool" if does.form is None else "af.ask_tool", arguments)
+
+
+def together(types: Types, name: str, does: ir.Together, tools: Mapping[str, str]) -> Expression:
+    members = [
+        Call("af.Member", [tools[member], *([] if takes is None else [_list(takes)])]) for member, takes in does.members
+    ]
+    return Call("af.parallel_tool", [ListOf(members), *_args(types, name, does.args)])
 
 
 def _args(types: Types, name: str, args: Type | None) -> Iterator[tuple[str, Expression]]:

@@ -73,7 +73,8 @@ def _node(kind: Kind[Body]) -> Schema:
 def _tool(kind: ToolKind[Body]) -> Schema:
     _held("tools", TOOL, TOOL_KEYS)
     own = _held(kind.key, kind.described, (kind.key, *kind.keys))
-    return _branch(f"{kind.key} tool", kind.key, own, TOOL.keys)
+    common = {key: about for key, about in TOOL.keys.items() if key not in kind.elsewhere}
+    return _branch(f"{kind.key} tool", kind.key, own, common)
 
 
 def _branch(title: str, verb: str, own: Described, common: Mapping[str, Schema]) -> Schema:

@@ -118,7 +118,6 @@ class Kind(ABC, Generic[B]):
 
     verb: ClassVar[str]
     keys: ClassVar[tuple[str, ...]] = ()  # beside the verb and the common keys
-    later: ClassVar[tuple[str, ...]] = ()  # in the language, but not supported yet
     retries: ClassVar[bool] = False  # takes `retry`
     depends_on_itself: ClassVar[bool] = False  # the types of inferred names depend on what the node yields
     own_timeout: ClassVar[bool] = False  # `timeout` is part of what the node does, not a limit around it

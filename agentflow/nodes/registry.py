@@ -50,5 +50,3 @@ KINDS: dict[str, Kind[Any]] = {  # Any: each kind has its own body, and only the
 }
 
 VERBS = tuple(verb for verb in KINDS if verb)
-LATER: tuple[str, ...] = ()
-"""Verbs of the language that are not supported yet."""

@@ -14,6 +14,7 @@ from agentflow.nodes.kind import Context, Kind, Lowering, Nodes, Template
 from agentflow.spec.model import Body, GraphSpec, NodeSpec
 from agentflow.spec.names import is_broken
 from agentflow.spec.reader import Reader
+from agentflow.spec.tools import acting
 from agentflow.types import ANY, Json, Type
 
 
@@ -56,13 +57,15 @@ class ToolKind(Kind[ToolBody]):
                 yield arguments.unknown_tool(body.tool, place, graph.tools, graph.agents, graph.source)
             return
         yield from arguments.check(body.args, (*node.path, "with"), place, body.tool, tool.signature, graph.source)
-        if node.compensate and tool.compensate:
+        undone = [tool, *acting(tool, graph.tools)]
+        own = next((one for one in undone if one.compensate is not None), None)
+        if node.compensate and own is not None and own.compensate is not None:
             yield graph.source.error(
                 "second-compensation",
-                f"the tool {quoted(body.tool)} has a compensation of its own, so its node cannot have another",
+                f"the tool {quoted(own.name)} has a compensation of its own, so its node cannot have another",
                 node.compensate.path,
                 key=True,
-                related=((graph.source.key_span(tool.compensate.path), "the tool's"),),
+                related=((graph.source.key_span(own.compensate.path), "the tool's"),),
             )
 
     def type_of(self, node: NodeSpec, context: Context) -> Type:

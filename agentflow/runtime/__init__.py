@@ -39,6 +39,7 @@ from agentflow.runtime.schedules import schedule
 from agentflow.runtime.schema import Number, Type
 from agentflow.runtime.secrets import Env
 from agentflow.runtime.streams import stream
+from agentflow.runtime.together import Member, parallel_tool
 from agentflow.types import Json
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "Json",
     "JsonSchema",
     "Limits",
+    "Member",
     "Model",
     "Node",
     "Notify",
@@ -84,6 +86,7 @@ __all__ = [
     "node",
     "object",
     "own_invocations",
+    "parallel_tool",
     "schedule",
     "service",
     "service_tool",

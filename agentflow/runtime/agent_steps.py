@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from agentflow.runtime import rehearsal, remote_tools, steps
+from agentflow.runtime import rehearsal, remote_tools, steps, together
 from agentflow.runtime.answers import Asked, usage
 from agentflow.runtime.errors import Interruption, NodeError, TimedOut
 from agentflow.runtime.flights import Flight, abandon
@@ -100,55 +100,64 @@ class AgentSteps:
         invocation = self.invocation
         if len(calls) == 1 and keeps_own_journal(calls[0].tool):
             return [await self._journaling_call(calls[0])]
-        await invocation.reserve("tool_calls", self.path, len(calls))  # all of them, or none is started
+        # all of them, or none is started
+        await invocation.reserve("tool_calls", self.path, sum(together.steps_of(call.tool) for call in calls))
         places = [self.run.inside(call.address, own_scope=False) for call in calls]
+        called = [together.Called(at, call.tool, call.args) for at, call in zip(places, calls, strict=True)]
         gates = [remote_tools.confirmation(at, call.tool, call.args) for at, call in zip(places, calls, strict=True)]
-        flights: list[Flight] = [
-            gate or at.start_tool(call.tool, call.args, counted=True)
-            for gate, at, call in zip(gates, places, calls, strict=True)
-        ]
-        asked = {at for at, flight in enumerate(flights) if flight.waits is not None}
-        for at in sorted(asked):
-            invocation.report.waiting(flights[at].run.path, flights[at].waits or {}, invocation.now)
-        pending: dict[Future, int] = {flight.future: at for at, flight in enumerate(flights)}
-        outcomes: list[ToolOutcome | None] = [None] * len(flights)
+        flights: list[Flight] = []
+        pending: dict[Future, tuple[int, Flight]] = {}
+
+        def fly(at: int, *started: Flight) -> None:
+            flights.extend(started)
+            pending.update({flight.future: (at, flight) for flight in started})
+
+        for at, gate in enumerate(gates):
+            fly(at, *([gate] if gate is not None else called[at].start()))
+        asked = [flight for flight in flights if flight.waits is not None]
+        for flight in asked:
+            invocation.report.waiting(flight.run.path, flight.waits or {}, invocation.now)
+        refused: dict[int, str] = {}
         errors: list[NodeError] = []
         try:
             while pending:
                 for future in await invocation.wait(*pending):
-                    at = pending.pop(future)
+                    at, flight = pending.pop(future)
                     try:
-                        value: Any = await flights[at].take()
-                        if at in asked:
-                            asked.remove(at)
-                            invocation.report.ended(flights[at].run.path, "succeeded", invocation.now)
-                        if flights[at] is not gates[at]:
-                            outcomes[at] = ToolOutcome(value=value)
+                        value: Any = await flight.take()
+                        if flight in asked:
+                            asked.remove(flight)
+                            invocation.report.ended(flight.run.path, "succeeded", invocation.now)
+                        if flight is not gates[at]:
+                            called[at].landed(flight, value)
                         elif not value["approved"]:
-                            outcomes[at] = ToolOutcome(error=remote_tools.refusal(calls[at].tool, value))
+                            refused[at] = remote_tools.refusal(calls[at].tool, value)
                         elif not errors:  # the arguments shown are the arguments used
-                            flights[at] = places[at].start_tool(calls[at].tool, calls[at].args, counted=True)
-                            pending[flights[at].future] = at
+                            fly(at, *called[at].start())
                     except NodeError as error:
                         if error.told:
-                            outcomes[at] = ToolOutcome(error=error.message)
+                            called[at].failed(flight, error)
                         else:
-                            errors.append(error)
-                            for rest in pending.values():
-                                flights[rest].end(cut=False)
-                                await flights[rest].cancel()
+                            errors.append(called[at].named(flight, error))
+                            for _, rest in pending.values():
+                                rest.end(cut=False)
+                                await rest.cancel()
         except Interruption as interruption:
-            left = [flights[at] for at in pending.values()]
+            left = [flight for _, flight in pending.values()]
             await abandon(invocation, left, cut=isinstance(interruption, TimedOut))
             raise
         finally:
-            for at in sorted(asked):
-                invocation.report.ended(flights[at].run.path, "cancelled", invocation.now)
+            for flight in asked:
+                invocation.report.ended(flight.run.path, "cancelled", invocation.now)
             for flight in flights:
                 invocation.undo.extend(flight.undo)
         if errors:
             raise errors[0]
-        return [outcome for outcome in outcomes if outcome is not None]
+        told = [refused.get(at, one.error) for at, one in enumerate(called)]
+        return [
+            ToolOutcome(one.value) if error is None else ToolOutcome(error=error)
+            for one, error in zip(called, told, strict=True)
+        ]
 
     async def listed(self, tool: Tool, listing: Listing) -> Json:
         """What the server of a tool told of its tools: asked once in this invocation, and replayed from then on.

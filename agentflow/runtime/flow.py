@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
-from agentflow.runtime import calls, clock, joins, lists, remote_tools, saga, steps, streams, templates
+from agentflow.runtime import calls, clock, joins, lists, remote_tools, saga, steps, streams, templates, together
 from agentflow.runtime.calls import CalledService, Callee
 from agentflow.runtime.conversations import joined
 from agentflow.runtime.errors import Interruption, NodeError, TemplateError, TimedOut
@@ -116,9 +116,17 @@ class Run:
             if not decision["approved"]:
                 kind: Any = "expired" if decision["outcome"] == "expired" else "rejected"
                 raise NodeError(kind, remote_tools.refusal(tool, decision), code=422, node=self.path)
+        if isinstance(tool.does, together.parallel_tool):
+            return await together.call(self, tool, values, retry)
         if keeps_own_journal(tool):
             return await call_with_context(self, tool if undo is None else replace(tool, undo=undo), values)
         return await self.land(self.start_tool(tool, values, retry, undo))
+
+    async def tools(self, tool: Tool, args: Mapping[str, Json], *, retry: Retry | None = None) -> Json:
+        """Calls a tool that is several: one durable step of each, at once. `retry` is the node's, for each."""
+        values = self.value(dict(args))
+        assert isinstance(values, dict)
+        return await together.call(self, tool, values, retry)
 
     async def journaling_tool(self, tool: Tool, args: Mapping[str, Json], *, undo: Undo | None = None) -> Json:
         """Calls a tool that takes a restate.Context and so keeps its own journal."""

@@ -45,7 +45,6 @@ KEYS = (
     "session",
     "on_busy",
 )
-LATER: tuple[str, ...] = ()
 VERSION = 1
 MESSAGE = Object((Field("message", STRING),))
 
@@ -57,7 +56,7 @@ def parse(source: Source) -> tuple[GraphSpec | None, list[Diagnostic]]:
     reading = Reading(source, project_root(source.path))
     if is_part(source.data):
         return None, [not_a_graph(source)]
-    if not include(reading, (*KEYS, *LATER)):
+    if not include(reading, KEYS):
         return None, reading.problems
     reader = reading.reader((), source.data, "the graph")
     if reader is None:
@@ -126,7 +125,7 @@ def _graph(reader: Reader) -> GraphSpec:
         broken=broken,
         **_of_objects(reader, kind),
     )
-    reader.finish(later=LATER, known=KEYS)
+    reader.finish(known=KEYS)
     return graph
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agentflow.diagnostics import Path, nearest, quoted
 from agentflow.nodes.kind import Kind
-from agentflow.nodes.registry import KINDS, LATER, VERBS
+from agentflow.nodes.registry import KINDS, VERBS
 from agentflow.spec.model import MISSING, BlockSpec, Body, NodeSpec, OnErrorSpec, Unread
 from agentflow.spec.names import bad_name
 from agentflow.spec.reader import Reader, Reading, spaced
@@ -13,7 +13,6 @@ from agentflow.types import Json
 
 COMMON = ("description", "needs", "when", "timeout", "on_error", "compensate")
 NAMED_BY_AUTHOR = ("nodes", "steps", "parallel", "loop", "finally")  # what holds nodes with names of their own
-ALL_VERBS = (*VERBS, *LATER)
 
 
 class NodeReader:
@@ -36,7 +35,7 @@ class NodeReader:
         node = self._common(reader, name, kind, body)
         known = (verb, *kind.keys, *COMMON, *(("retry",) if kind.retries else ()))
         elsewhere = {} if kind.retries else {"retry": "retry belongs to agent, tool, graph and service nodes"}
-        reader.finish(later=kind.later, known=known, elsewhere=elsewhere)
+        reader.finish(known=known, elsewhere=elsewhere)
         return node
 
     def block(
@@ -52,7 +51,7 @@ class NodeReader:
 
     def _verb(self, reader: Reader) -> str | None:
         """The one verb of a node that can be read."""
-        verbs = [key for key in reader.data if key in KINDS and key or key in LATER]
+        verbs = [key for key in reader.data if key in KINDS]
         if not verbs:
             self._no_verb(reader)
             return None
@@ -63,16 +62,12 @@ class NodeReader:
                 "several-verbs", message, reader.at(verbs[1]), key=True, note="this is another", related=related
             )
             return None
-        if verbs[0] in LATER:
-            message = f"{quoted(verbs[0])} nodes are part of the language, but not supported yet"
-            reader.error("not-supported-yet", message, reader.at(verbs[0]), key=True)
-            return None
         return verbs[0]
 
     def _no_verb(self, reader: Reader) -> None:
         known = {*COMMON, "retry", "prompt", "with", "output", "cases", "default", "approvers"}
         for key in reader.data:
-            if key not in known and (near := nearest(key, ALL_VERBS)):
+            if key not in known and (near := nearest(key, VERBS)):
                 message = f"{reader.what} has no key {quoted(key)}"
                 help = spaced(str(key)) or f"did you mean {quoted(near)}?"
                 reader.error("unknown-key", message, reader.at(key), key=True, help=help)

@@ -261,28 +261,21 @@ class Reader:
         self.reading.wrong(self.at(key), must, value)
         return {}
 
-    def finish(
-        self, later: Collection[str] = (), known: Collection[str] = (), elsewhere: Mapping[str, str] = {}
-    ) -> None:
+    def finish(self, known: Collection[str] = (), elsewhere: Mapping[str, str] = {}) -> None:
         """Refuses every key that was not taken.
 
-        `later` are those of the language that are not supported yet, `known` what is offered for a misspelt one
-        beside those taken, `elsewhere` keys that belong to something else, with what they belong to.
+        `known` is what is offered for a misspelt one beside those taken, `elsewhere` keys that belong to something
+        else, with what they belong to.
         """
         for key in self.data:
             if key in self._taken:
                 continue
-            if key in later:
-                message = f"{quoted(key)} is part of the language, but not supported yet"
-                self.error("not-supported-yet", message, self.at(key), key=True)
-            elif key in elsewhere:
+            if key in elsewhere:
                 message = f"{quoted(key)} has no meaning in {self.what}"
                 self.error("misplaced-key", message, self.at(key), key=True, help=elsewhere[key])
             else:
                 message = f"{self.what} has no key {quoted(key)}"
-                help = spaced(str(key)) or choices_help(
-                    str(key), (self._taken | set(known) | set(later)) - self.data.keys()
-                )
+                help = spaced(str(key)) or choices_help(str(key), (self._taken | set(known)) - self.data.keys())
                 self.error("unknown-key", message, self.at(key), key=True, help=help)
 
 

@@ -16,7 +16,7 @@ from agentflow.spec.reader import Reader
 from agentflow.spec.settings import read_retry, read_undo
 from agentflow.toolnames import offered
 from agentflow.tools.kind import ToolKind, ToolSetKind
-from agentflow.tools.registry import KINDS, LATER
+from agentflow.tools.registry import KINDS
 
 Effect = Literal["read", "write", "dangerous"]
 EFFECTS = ("read", "write", "dangerous")
@@ -49,8 +49,16 @@ def read_tools(reader: Reader) -> Tools:
             tools.found[name] = tool
         else:
             tools.broken.add(name)
+    for name, tool in tools.found.items():
+        tools.found[name] = KINDS[tool.kind].completed(tool, tools.found)
     _check_offered(reader, tools.found)
     return tools
+
+
+def acting(tool: ToolSpec, tools: Mapping[str, ToolSpec]) -> Iterator[ToolSpec]:
+    """The tools that a call of it calls: itself, or those that it runs."""
+    called = KINDS[tool.kind].called(tool)
+    yield from (tools[name] for name in called if name in tools) if called else (tool,)
 
 
 def _check_offered(reader: Reader, tools: Mapping[str, ToolSpec]) -> None:
@@ -67,7 +75,7 @@ def _check_offered(reader: Reader, tools: Mapping[str, ToolSpec]) -> None:
 
 
 def _kind(reader: Reader) -> ToolKind[Any] | None:
-    kinds = [kind for kind in (*KINDS, *LATER) if reader.has(kind)]
+    kinds = [kind for kind in KINDS if reader.has(kind)]
     if len(kinds) > 1:
         first = [(reader.at(kinds[0]), "this is one")]
         message = f"{reader.what} is of two kinds: {' and '.join(quoted(kind) for kind in kinds)}"
@@ -77,10 +85,6 @@ def _kind(reader: Reader) -> ToolKind[Any] | None:
         listed = ", ".join(KINDS)
         message = f"{reader.what} does not say what it is: it needs one of {listed}"
         reader.error("missing-key", message, reader.path, key=True, help='write {python: "tools.module:function"}')
-        return None
-    if kinds[0] not in KINDS:
-        message = f"{quoted(kinds[0])} tools are part of the language, but not supported yet"
-        reader.error("not-supported-yet", message, reader.at(kinds[0]), key=True)
         return None
     return KINDS[kinds[0]]
 
@@ -145,7 +149,7 @@ def _effects(reader: Reader, kind: ToolSetKind[Any]) -> dict[str, Effect]:
 
 
 def _of_kind(reader: Reader, name: str, kind: ToolKind[Any]) -> ToolSpec | None:
-    read = kind.read(reader)
+    read, elsewhere = kind.read(reader), kind.elsewhere  # what belongs elsewhere is left to `finish` to report
     about = ToolSpec(
         name=name,
         path=reader.path,
@@ -153,13 +157,13 @@ def _of_kind(reader: Reader, name: str, kind: ToolKind[Any]) -> ToolSpec | None:
         body=read[0] if read is not None else Body(),
         signature=read[1] if read is not None else None,
         description=reader.text("description"),
-        effect=_effect(reader),
-        retry=read_retry(reader),
-        timeout=reader.duration("timeout"),
-        compensate=read_undo(reader),
+        effect="write" if "effect" in elsewhere else _effect(reader),
+        retry=None if "retry" in elsewhere else read_retry(reader),
+        timeout=None if "timeout" in elsewhere else reader.duration("timeout"),
+        compensate=None if "compensate" in elsewhere else read_undo(reader),
         confirm=read_confirm(reader),
     )
-    reader.finish(known=(*COMMON, *kind.keys), elsewhere=kind.elsewhere)
+    reader.finish(known=(*COMMON, *kind.keys), elsewhere=elsewhere)
     return about if read is not None else None
 
 

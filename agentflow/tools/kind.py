@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
@@ -37,6 +37,14 @@ class ToolKind(ABC, Generic[B]):
     @abstractmethod
     def read(self, reader: Reader) -> tuple[B, Signature | None] | None:
         """Reads the key and its companions; what is wrong goes to the reader. None: nothing can be made of it."""
+
+    def completed(self, tool: ToolSpec, tools: Mapping[str, ToolSpec]) -> ToolSpec:
+        """The tool, once all others have been read; for what follows from them."""
+        return tool
+
+    def called(self, tool: ToolSpec) -> tuple[str, ...]:
+        """The names of the graph's tools that a call of it calls in its turn."""
+        return ()
 
     def one_step(self, tool: ToolSpec) -> bool:
         """Whether a call is exactly one durable step, as an undo must be."""

@@ -12,6 +12,7 @@ from agentflow.tools.http import HttpKind
 from agentflow.tools.kind import ToolKind
 from agentflow.tools.mcp import McpKind
 from agentflow.tools.openapi import OpenApiKind
+from agentflow.tools.parallel import ParallelToolKind
 from agentflow.tools.service import ServiceToolKind
 
 KINDS: dict[str, ToolKind[Any]] = {  # Any: each kind has its own body, and only the kind itself looks into it
@@ -26,8 +27,6 @@ KINDS: dict[str, ToolKind[Any]] = {  # Any: each kind has its own body, and only
         ServiceToolKind(),
         ApprovalToolKind(),
         AskToolKind(),
+        ParallelToolKind(),
     )
 }
-
-LATER = ("parallel",)
-"""Kinds of the language that are not supported yet."""

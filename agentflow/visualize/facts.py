@@ -37,6 +37,7 @@ from agentflow.ir import (
     Run,
     Secret,
     Step,
+    Together,
     Tool,
     Turn,
     Use,
@@ -109,6 +110,8 @@ def place_of(tool: Tool) -> str:
             return f"{service.name}/{service.handler}"
         case Asking(form=form):
             return "asks a person" if form is not None else "asks for approval"
+        case Together():
+            return f"{', '.join(tool.members)} at once"
         case _:
             assert_never(tool.does)
 
