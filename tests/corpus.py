@@ -75,6 +75,11 @@ def copied(folder: Path) -> Path:
     for file in (folder / "errors").glob("*.yaml"):
         file.unlink()
     shutil.copytree(ROOT / "tools", folder / "examples" / "tools", ignore=ignored)
+    called = [path for path in GOLDEN.glob("*/*.yaml") if path.name != "graph.yaml"]  # and so looked for beside
+    for project, graphs in (("golden", called), ("examples", list((ROOT / "graphs").glob("*.yaml")))):
+        (folder / project / "graphs").mkdir(exist_ok=True)
+        for path in graphs:
+            shutil.copy(path, folder / project / "graphs" / path.name)
     return folder
 
 

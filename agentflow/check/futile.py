@@ -82,7 +82,7 @@ def _handoffs(graph: GraphSpec, place: Place, body: AgentBody) -> Iterator[Diagn
                 (source.key_span((*agent.path, "returns")), "this is what it answers"),
             )
             help = "let both return the same, or leave out returns: the node says what is to be answered"
-            yield source.error("handoff-misfit", message, (*by.path, "handoffs", at), help=help, related=related)
+            yield source.warning("handoff-misfit", message, (*by.path, "handoffs", at), help=help, related=related)
 
 
 def _reached(graph: GraphSpec, first: AgentSpec) -> Iterator[tuple[AgentSpec, AgentSpec]]:
