@@ -127,9 +127,11 @@ class ServiceFlight(RemoteFlight):
         try:
             answer: bytes = await self.call
         except TerminalError as error:
+            await self._learn_the_time()
             failure = _failure(error, name, path)
             self._failed(unknown=failure.kind == "cancelled" and isinstance(self.callee, CalledService))
             raise failure from None
+        await self._learn_the_time()
         try:
             value = self.callee.read(answer)
         except Mismatch as mismatch:
@@ -139,6 +141,11 @@ class ServiceFlight(RemoteFlight):
         if self.entry is not None:
             self.entry.complete(value, invocation.now)
         return value
+
+    async def _learn_the_time(self) -> None:
+        """An answer does not say when it was given, and what is to be undone has its place among the other effects."""
+        if self.entry is not None:
+            await self.run.invocation.learn_the_time(self.run.path)
 
     def _failed(self, *, unknown: bool) -> None:
         if self.entry is not None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import restate
 from restate.exceptions import TerminalError
 
-from agentflow.runtime import budgets, clock
+from agentflow.runtime import budgets, clock, steps
 from agentflow.runtime.conversations import Conversation
 from agentflow.runtime.errors import Cancelled, TimedOut
 from agentflow.runtime.graph import Graph, milliseconds
@@ -181,6 +181,12 @@ class Invocation:
         """Writes what a step, or an invocation called from here, has changed in the object's state."""
         if self.kept is not None and outcome.get("state"):
             self.kept.write(outcome["state"])
+
+    async def learn_the_time(self, path: str) -> None:
+        """When what stands at `path` ended, of which its own answer says nothing. Through cancels and alarms."""
+        ended = steps.journaled(self.ctx, f"{path}.ended", steps.now)
+        await self.outlast(ended)
+        self.happened((await ended)["at"])
 
     def happened(self, at: float) -> None:
         self.now = max(self.now, at)

@@ -68,6 +68,7 @@ async def _call(run: Run, tool: Tool, args: Mapping[str, Json]) -> Json:
         code = error.status_code if isinstance(error, TerminalError) else 500
         cancelled = code == 409 and error.args[:1] == ("cancelled",)  # what the engine tells whoever awaits the context
         if entry is not None and (cancelled or entry.on == "attempted"):
+            await invocation.learn_the_time(run.path)
             entry.at, entry.unknown = invocation.now, cancelled
             invocation.undo.append(entry)
         if cancelled:
@@ -82,20 +83,22 @@ async def _call(run: Run, tool: Tool, args: Mapping[str, Json]) -> Json:
     if state is not None and invocation.kept is not None:
         invocation.keep(steps.changed(tool, invocation.kept, state))
     if entry is not None:
+        await invocation.learn_the_time(run.path)
         entry.complete(value, invocation.now)
         invocation.undo.append(entry)
-    await _check_time(run)
+    await _check_time(run, known=entry is not None)
     return value
 
 
-async def _check_time(run: Run) -> None:
+async def _check_time(run: Run, *, known: bool) -> None:
     """Nothing could interrupt the function; a time limit that has passed meanwhile holds now."""
     invocation = run.invocation
     if not invocation.alarms:
         return
-    clock = steps.journaled(invocation.ctx, f"{run.path}.ended", steps.now)
-    await invocation.wait(clock)
-    invocation.happened((await clock)["at"])
+    if not known:
+        await invocation.learn_the_time(run.path)
+    if invocation.cancelled:
+        raise Cancelled
     for alarm in invocation.alarms:
         if alarm.due <= invocation.now:
             raise TimedOut(alarm)
