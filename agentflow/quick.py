@@ -35,6 +35,7 @@ from agentflow.syntax import (
 )
 
 MOST_TOKENS = 90  # so that no tree is deeper than Jinja's reader allows
+MOST_BRACKETS = 16  # open at once: each costs the reader a dozen frames
 DEEPEST_BRANCH = 5
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -54,6 +55,7 @@ _NOT_SPACE = re.compile(r"\S")
 _CONSTANTS = {"true": True, "True": True, "false": False, "False": False, "none": None, "None": None}
 _KEYWORDS = frozenset({"and", "or", "not", "in", "is", "if", "else", "elif", "for", "recursive"})
 _COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">="})
+_BRACKETS = {"(": 1, "[": 1, ")": -1, "]": -1}
 _AFTER_TEST = frozenset({"and", "or", "else"})
 
 
@@ -161,6 +163,7 @@ class _Reader:
         self.position = position
         self.closing = closing
         self.count = 0
+        self.brackets = 0  # that are open
         self.ended = False  # at `closing`
         self.next()
 
@@ -172,10 +175,12 @@ class _Reader:
             self.kind = self.word = ""
             return
         self.count += 1
-        if self.count > MOST_TOKENS:
-            raise _GiveUp
         self.kind = found.lastgroup or ""
         self.word = found[self.kind]
+        if self.word in _BRACKETS and self.kind == "op":
+            self.brackets += _BRACKETS[self.word]
+        if self.count > MOST_TOKENS or self.brackets > MOST_BRACKETS:
+            raise _GiveUp
         self.at = found.start(self.kind)
         self.position = found.end()
         if self.kind == "end":
