@@ -13,6 +13,7 @@ from agentflow.spec.tools import check_undo
 from agentflow.tools.signature import Signature
 from agentflow.types import ANY, BOOLEAN, INTEGER, STRING, Enumeration, Field, Nullable, Object, Type
 
+CALLS = ("tool", "graph", "service")  # what has `args`
 ERROR_KINDS = (
     "tool",
     "model",
@@ -44,14 +45,17 @@ def templates(node: NodeSpec, graph: GraphSpec) -> Iterator[Template]:
     if node.on_error is not None and node.on_error.kind == "use":
         yield Template((*node.on_error.path, "use"), "value", node.on_error.value, {"error": ERROR}, Nullable(ANY))
     if node.compensate is not None:
-        yield from undo_templates(node.compensate, graph, called_signature(node, graph))
+        calls = node.kind in CALLS
+        yield from undo_templates(node.compensate, graph, called_signature(node, graph), calls=calls)
 
 
-def undo_templates(undo: UndoSpec, graph: GraphSpec, called: Signature | None) -> Iterator[Template]:
-    """The arguments of a compensation, which see those of the call and its result."""
+def undo_templates(
+    undo: UndoSpec, graph: GraphSpec, called: Signature | None, *, calls: bool = True
+) -> Iterator[Template]:
+    """The arguments of a compensation, which see those of the call and its result. `calls`: whether it is of a call."""
     result = called.returns if called else ANY
     extra: dict[str, Type] = {
-        "args": arguments.object_type(called),
+        "args": arguments.object_type(called) if calls else Object(()),
         "result": Nullable(result) if undo.on == "attempted" and result != ANY else result,
         "error": ERROR,
     }
