@@ -105,7 +105,7 @@ def _undoes_itself(module: Module, op: ir.Op) -> bool:
     """Whether its flight holds the node's compensation, and knows whether it is due."""
     if isinstance(op, ir.Step):
         return not module.tools[op.tool].members
-    return isinstance(op, ir.Call) and op.mode == "call" and op.retry is None
+    return isinstance(op, ir.Call)
 
 
 def _signature(module: Module, op: ir.Op) -> tuple[str, str]:
@@ -263,6 +263,8 @@ def _call(module: Module, writer: Writer, one: ir.Node, op: ir.Call) -> None:
         arguments.append(data(op.args.data))
     if op.key is not None:
         arguments.append(("key", module.text(op.key, one.path, "key")))
+    if one.undo is not None:
+        arguments.append(("undo", undo(module, one.undo)))
     if op.mode == "send":
         if op.delay is not None:
             arguments.append(("delay", duration(op.delay)))
@@ -272,8 +274,6 @@ def _call(module: Module, writer: Writer, one: ir.Node, op: ir.Call) -> None:
     elif op.retry is not None:
         writer.statement("return await ", Call("run.call_again", [*arguments, ("retry", retry(op.retry))]))
     else:
-        if one.undo is not None:
-            arguments.append(("undo", undo(module, one.undo)))
         flight = Call("run.call_out", arguments)
         writer.statement("return ", flight) if op.one_wait else writer.statement(
             "return await ", Call("run.land", [flight])

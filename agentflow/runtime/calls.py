@@ -202,21 +202,23 @@ def call(
     key = _key(run, callee, key, number)
     headers = tracing.headers(invocation.traceparent(run.path))
     future = invocation.ctx.generic_call(service, handler, _body(data), key=key, headers=headers)
-    args: Mapping[str, Json] = data if isinstance(data, dict) else {"with": data}
-    entry = None
-    if undo is not None:
-        entry = saga.Entry.of(undo, run.path, f"{invocation.run['id']}:{run.path}", args, run.scope)
+    entry = None if undo is None else _entry(run, undo, data)
     invocation.report.calling(run.path, {"service": service, "handler": handler, "key": key})
     return ServiceFlight(run, future, callee, entry)
 
 
-async def call_again(run: Run, callee: Callee, data: Json | None, key: str | None, retry: Retry) -> Json:
-    """Calls, and calls again after a failure that may pass, as `retry` says. Each try is a run of its own."""
+async def call_again(
+    run: Run, callee: Callee, data: Json | None, key: str | None, undo: Undo | None, retry: Retry
+) -> Json:
+    """Calls, and calls again after a failure that may pass, as `retry` says. Each try is a run of its own; the node is
+    undone once, by what is known of its last try."""
     began, tries = run.invocation.now, 0
+    done_before = len(run.invocation.undo)
     while True:
         tries += 1
+        del run.invocation.undo[done_before:]
         try:
-            return await run.land(call(run, callee, data, key, None, tries))
+            return await run.land(call(run, callee, data, key, undo, tries))
         except NodeError as error:
             passing = error.kind != "cancelled" and (error.code >= 500 or error.code in AGAIN)
             late = retry.within is not None and (run.invocation.now - began) * 1000 >= milliseconds(retry.within)
@@ -229,7 +231,15 @@ async def call_again(run: Run, callee: Callee, data: Json | None, key: str | Non
         run.invocation.happened((await ended)["at"])
 
 
-def send(run: Run, callee: Callee, data: Json | None, key: str | None, delay: str | None, until: str | None) -> Json:
+def send(
+    run: Run,
+    callee: Callee,
+    data: Json | None,
+    key: str | None,
+    undo: Undo | None,
+    delay: str | None,
+    until: str | None,
+) -> Json:
     """Sends and goes on; the value says under which key."""
     invocation = run.invocation
     service, handler = callee.target
@@ -240,7 +250,17 @@ def send(run: Run, callee: Callee, data: Json | None, key: str | None, delay: st
     later = timedelta(milliseconds=held) if held else None
     headers = tracing.headers(invocation.traceparent(run.path))
     invocation.ctx.generic_send(service, handler, _body(data), key=key, send_delay=later, headers=headers)
-    return {"key": key}
+    value: Json = {"key": key}
+    if undo is not None:
+        entry = _entry(run, undo, data)
+        entry.complete(value, invocation.now)
+        invocation.undo.append(entry)
+    return value
+
+
+def _entry(run: Run, undo: Undo, data: Json | None) -> saga.Entry:
+    args: Mapping[str, Json] = data if isinstance(data, dict) else {"with": data}
+    return saga.Entry.of(undo, run.path, f"{run.invocation.run['id']}:{run.path}", args, run.scope)
 
 
 def _body(data: Json | None) -> bytes:

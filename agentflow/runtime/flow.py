@@ -207,10 +207,16 @@ class Run:
         return calls.call(self, callee, None if data is None else self.value(data), key, undo)
 
     async def call_again(
-        self, callee: Callee, data: Json | None = None, *, key: str | None = None, retry: Retry
+        self,
+        callee: Callee,
+        data: Json | None = None,
+        *,
+        key: str | None = None,
+        undo: Undo | None = None,
+        retry: Retry,
     ) -> Json:
         """Calls likewise, and again where it failed, as `retry` says."""
-        return await calls.call_again(self, callee, None if data is None else self.value(data), key, retry)
+        return await calls.call_again(self, callee, None if data is None else self.value(data), key, undo, retry)
 
     def send(
         self,
@@ -218,11 +224,12 @@ class Run:
         data: Json | None = None,
         *,
         key: str | None = None,
+        undo: Undo | None = None,
         delay: str | None = None,
         until: str | None = None,
     ) -> Json:
         """Starts a graph, or calls a handler elsewhere, and goes on. The value says under which key."""
-        return calls.send(self, callee, None if data is None else self.value(data), key, delay, until)
+        return calls.send(self, callee, None if data is None else self.value(data), key, undo, delay, until)
 
     def values(self, *names: str) -> Json:
         """The values of several nodes as an object: what a scope without an `output` gives."""

@@ -13,6 +13,7 @@ NAP = """  nap: {python: "tools.desk:nap", compensate: {tool: undo_act, with: {i
 """
 
 GRAPHS = [
+    graph("ro_busy", "nodes: {no: {fail: busy, code: 503}}\n"),
     graph(
         "ro_callee",
         """
@@ -59,7 +60,41 @@ nodes:
   end: {fail: the end, needs: [sides]}
 """,
     ).replace(TOOLS, TOOLS + NAP),
+    graph(
+        "ro_again",
+        """
+input: {pause: string}
+nodes:
+  one:
+    graph: ro_callee
+    with: {pause: "{{ input.pause }}"}
+    retry: {attempts: 2}
+    compensate: {tool: undo_act, with: {id: "one {{ args.pause }} {{ result }}"}}
+  two:
+    service: ro_callee/run
+    key: "two of {{ run.key }}"
+    with: {pause: "{{ input.pause }}"}
+    retry: {attempts: 2}
+    needs: [one]
+    compensate: {tool: undo_act, with: {id: "two {{ args.pause }}"}}
+  three:
+    graph: ro_callee
+    with: {pause: "{{ input.pause }}"}
+    mode: send
+    needs: [two]
+    compensate: {tool: undo_act, with: {id: "three {{ args.pause }}"}}
+  four: {graph: ro_busy, retry: {attempts: 3, initial: 10ms}, compensate: *undo, on_error: continue, needs: [three]}
+  end: {fail: the end, needs: [four]}
+""".replace("*undo", '{tool: undo_try, on: attempted, with: {name: "code {{ error.code }}"}}'),
+    ),
 ]
+
+
+def test_what_is_called_again_or_only_sent_is_undone_with_what_it_was_given(service: Service) -> None:
+    with pytest.raises(Refused):
+        service.run("ro_again", "on", {"pause": "5ms"})
+    assert service.names("undo_act") == ["three 5ms", "two 5ms", "one 5ms done"]
+    assert service.names("undo_try") == ["code 503"]  # once, of three tries
 
 
 def test_a_call_is_undone_by_when_it_ended(service: Service) -> None:
