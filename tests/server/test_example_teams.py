@@ -20,20 +20,26 @@ def test_three_tools_of_a_second_take_about_a_second_declared_and_asked_for(serv
     began = time.monotonic()
     assert service.run("checks", "1", {"customer": "Ada"}) == {
         "declared": True,
+        "at_once": True,
         "asked": True,
         "reason": "all three are fine",
     }
-    assert time.monotonic() - began < 5  # 6 one after the other
-    assert len(service.ledger()) == 6 and service.nothing_twice()
+    assert time.monotonic() - began < 8  # 9 one after the other
+    assert len(service.ledger()) == 9 and service.nothing_twice()
 
 
 def test_a_kill_in_the_middle_of_the_checks_repeats_none_that_finished(service: Service) -> None:
     service.send("checks", "2", {"customer": "Bob"})
-    for begun in (3, 6):
+    for begun in (3, 6, 9):
         until(lambda: len(service.ledger()) >= begun, 30, "three checks")  # noqa: B023
         time.sleep(0.3)
         service.restart()
-    assert service.result("checks", "2") == {"declared": False, "asked": False, "reason": "no credit"}
+    assert service.result("checks", "2") == {
+        "declared": False,
+        "at_once": False,
+        "asked": False,
+        "reason": "no credit",
+    }
     assert service.nothing_twice()
 
 
