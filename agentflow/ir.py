@@ -265,7 +265,9 @@ class Tool:
                 return not self.does.keeps_own_journal
             case Together():
                 return False
-            case Http() | ApiOperation() | McpTool() | Command() | CalledGraph() | CalledService() | Asking():
+            case CalledService():  # the engine is asked what it is, then it is called
+                return False
+            case Http() | ApiOperation() | McpTool() | Command() | CalledGraph() | Asking():
                 return True
 
     @property

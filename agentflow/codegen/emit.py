@@ -166,7 +166,7 @@ def _body(module: Module, writer: Writer, one: ir.Node) -> None:
 def _step(module: Module, writer: Writer, one: ir.Node, op: ir.Step) -> None:
     tool = module.tools[op.tool]
     together = bool(tool.members)
-    journaling = not tool.one_step and tool.confirm is None and not together
+    journaling = isinstance(tool.does, ir.Python) and tool.does.keeps_own_journal and tool.confirm is None
     arguments: Arguments = [module.tool_names[op.tool], data(op.args.data)]
     if op.retry is not None and not journaling:
         arguments.append(("retry", retry(op.retry)))
@@ -176,7 +176,7 @@ def _step(module: Module, writer: Writer, one: ir.Node, op: ir.Step) -> None:
         writer.statement("return await ", Call("run.tools", arguments))
     elif journaling:
         writer.statement("return await ", Call("run.journaling_tool", arguments))
-    elif tool.confirm is not None:
+    elif not tool.one_step:
         writer.statement("return await ", Call("run.confirmed_tool", arguments))
     else:
         writer.statement("return ", Call("run.tool", arguments))

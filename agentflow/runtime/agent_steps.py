@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentflow.runtime import rehearsal, remote_tools, steps, together
 from agentflow.runtime.answers import Asked, usage
+from agentflow.runtime.calls import LateCall
 from agentflow.runtime.errors import Interruption, NodeError, TimedOut
 from agentflow.runtime.flights import Flight, abandon
 from agentflow.runtime.graph import Agent, Model, Retry, Tool, milliseconds
@@ -107,10 +108,12 @@ class AgentSteps:
         gates = [remote_tools.confirmation(at, call.tool, call.args) for at, call in zip(places, calls, strict=True)]
         flights: list[Flight] = []
         pending: dict[Future, tuple[int, Flight]] = {}
+        late: list[tuple[int, Flight]] = []
 
         def fly(at: int, *started: Flight) -> None:
             flights.extend(started)
-            pending.update({flight.future: (at, flight) for flight in started})
+            late.extend((at, flight) for flight in started if isinstance(flight, LateCall))
+            pending.update({flight.future: (at, flight) for flight in started if not isinstance(flight, LateCall)})
 
         for at, gate in enumerate(gates):
             fly(at, *([gate] if gate is not None else called[at].start()))
@@ -120,7 +123,11 @@ class AgentSteps:
         refused: dict[int, str] = {}
         errors: list[NodeError] = []
         try:
-            while pending:
+            while late or pending:
+                while late:
+                    at, flight = late.pop(0)
+                    await flight.prepare(beside=True)
+                    pending[flight.future] = (at, flight)
                 for future in await invocation.wait(*pending):
                     at, flight = pending.pop(future)
                     try:

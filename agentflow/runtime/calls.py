@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import restate
 from restate.exceptions import TerminalError
@@ -23,8 +23,9 @@ from agentflow.client import Unreachable, request
 from agentflow.client import path as url_path
 from agentflow.runtime import clock, results, saga, steps, tracing
 from agentflow.runtime.errors import ErrorKind, NodeError
-from agentflow.runtime.flights import RemoteFlight
+from agentflow.runtime.flights import Flight, RemoteFlight
 from agentflow.runtime.graph import Retry, Undo, milliseconds
+from agentflow.runtime.invocation import Future
 from agentflow.runtime.schema import Mismatch
 from agentflow.runtime.status import ADMIN
 from agentflow.runtime.waits import moment
@@ -152,6 +153,28 @@ class ServiceFlight(RemoteFlight):
             self.entry.at, self.entry.unknown = self.run.invocation.now, unknown
             if self.entry.on == "completed" and not unknown:
                 self.undo.remove(self.entry)
+
+
+class LateCall(Flight):
+    """A call of a handler elsewhere that begins once it is known whether it has keys."""
+
+    def __init__(self, run: Run, callee: CalledService, data: Json | None, undo: Undo | None) -> None:
+        super().__init__(run, cast("Future", None))
+        self._callee, self._data, self._undo = callee, data, undo
+        self._call: ServiceFlight | None = None
+
+    async def prepare(self, *, beside: bool) -> None:
+        callee = await known(self.run, self._callee)
+        self._call = call(self.run, callee, self._data, None, self._undo)
+        self.future, self.undo = self._call.future, self._call.undo
+
+    async def take(self) -> Json:
+        assert self._call is not None
+        return await self._call.take()
+
+    async def cancel(self) -> None:
+        if self._call is not None:
+            await self._call.cancel()
 
 
 def _failure(error: TerminalError, name: str, path: str) -> NodeError:

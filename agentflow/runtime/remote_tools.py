@@ -60,7 +60,7 @@ class graph_tool(Remote):  # noqa: N801 - reads as a function where it is declar
 
 @dataclass(frozen=True, eq=False)
 class service_tool(Remote):  # noqa: N801
-    """A handler elsewhere. A call always has a key, its own: to a plain service that is of no account."""
+    """A handler elsewhere; a call of one that has keys has its own."""
 
     service: CalledService
     args: Any = None
@@ -70,7 +70,7 @@ class service_tool(Remote):  # noqa: N801
         return Arguments(self.args, f"Calls {self.service.name}.")
 
     def start(self, run: Run, tool: Tool, args: Mapping[str, Json], undo: Undo | None) -> Flight:
-        return calls.call(run, self.service, None if self.args is None else dict(args), None, undo)
+        return calls.LateCall(run, self.service, None if self.args is None else dict(args), undo)
 
 
 @dataclass(frozen=True, eq=False)

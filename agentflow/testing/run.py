@@ -114,9 +114,28 @@ def run(suite: Suite, ended: Callable[[Case, Outcome], None], say: Callable[[str
     for root in dict.fromkeys(project_root(case.graph) for case in suite.cases):
         cases = {f"case-{number}": case for number, case in enumerate(suite.cases, 1)}
         mine = {id: case for id, case in cases.items() if project_root(case.graph) == root}
-        graphs = {path: program for path, program in suite.programs.items() if project_root(path) == root}
-        with tempfile.TemporaryDirectory(prefix="agentflow-test-", ignore_cleanup_errors=True) as folder:
-            asyncio.run(_rehearse(Path(folder), server, graphs, mine, ended))
+        for graphs in _apart(list(dict.fromkeys(case.graph for case in mine.values())), suite):
+            these = {id: case for id, case in mine.items() if case.graph in graphs}
+            with tempfile.TemporaryDirectory(prefix="agentflow-test-", ignore_cleanup_errors=True) as folder:
+                asyncio.run(_rehearse(Path(folder), server, graphs, these, ended))
+
+
+def _apart(graphs: Iterable[Path], suite: Suite) -> list[dict[Path, ir.Program]]:
+    """Graphs, with those that they call, in as few lots as can be: in none is one of them a service elsewhere too."""
+    lots: list[dict[Path, ir.Program]] = []
+    for path in graphs:
+        names = {program.name for program in programs_of(path, suite)}
+        mine = {at: program for at, program in suite.programs.items() if program.name in names}
+        fitting = (index for index, lot in enumerate(lots) if not _clash({**lot, **mine}))
+        index = next(fitting, len(lots))
+        lots[index:] = [{**lots[index], **mine} if index < len(lots) else mine, *lots[index + 1 :]]
+    return lots
+
+
+def _clash(graphs: Mapping[Path, ir.Program]) -> bool:
+    services = elsewhere(graphs.values()).get("services", {})
+    assert isinstance(services, dict)
+    return any(program.name in services for program in graphs.values())
 
 
 async def _rehearse(

@@ -67,6 +67,9 @@ SCENES = {
         "digest", {"topic": "energy", "hold": "300ms"}, {"subject": "Energy: wind at a new high"}, ("send",)
     ),
     "checks": Scene("checks", {"customer": "Ada"}, {"declared": True, "asked": True}),
+    "remote": Scene(
+        "claim_remote", {"claim_id": "17", "amount": 200, "text": "a broken arm"}, {"receipt": "p-17"}, ("pay",)
+    ),
     "written": Scene(
         "writer_critic", {"topic": "rivers"}, {"printed": True, "rounds": 2}, (), {"improve[2].editor": "approve"}
     ),

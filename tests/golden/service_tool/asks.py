@@ -34,7 +34,7 @@ class NoteArgs(af.Type):
 GRAPH = af.Graph(
     "asks",
     kind="workflow",
-    revision="0baa3753",
+    revision="544a7f4a",
     source="service_tool/graph.yaml",
     input=Input,
     limits=af.Limits(model_calls=200, tool_calls=500, handoffs=20, fan_out=1000),
@@ -76,13 +76,13 @@ async def ask(run: af.Run) -> af.Json:
 
 
 @af.node("again", line=19, needs=["ask"], uses=["ask"], timeout="1h")
-def again(run: af.Run) -> af.Flight:
-    return run.tool(LAWYER, {"question": "{{ ask }}"})
+async def again(run: af.Run) -> af.Json:
+    return await run.confirmed_tool(LAWYER, {"question": "{{ ask }}"})
 
 
-@af.node("up", line=20)
-def up(run: af.Run) -> af.Flight:
-    return run.tool(PING, {})
+@af.node("up", line=20, uses=[])
+async def up(run: af.Run) -> af.Json:
+    return await run.confirmed_tool(PING, {})
 
 
 async def asks(run: af.Run) -> af.Json:
@@ -91,4 +91,7 @@ async def asks(run: af.Run) -> af.Json:
     return run.value({"fine": "{{ again.fine }}", "up": "{{ up }}"})
 
 
-SERVICES = [af.workflow(GRAPH, asks), af.own_invocations(GRAPH, ask=ask, again=again)]
+SERVICES = [
+    af.workflow(GRAPH, asks),
+    af.own_invocations(GRAPH, ask=ask, again=again, up=up),
+]
