@@ -6,7 +6,7 @@ or its descendant: it becomes straight-line code. What lies between runs side by
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 
@@ -16,6 +16,8 @@ from agentflow.check.order import topological
 from agentflow.check.places import Place
 from agentflow.check.reachability import used_agents
 from agentflow.check.types import Typed
+from agentflow.codegen.invocations import inner as held
+from agentflow.codegen.invocations import walk
 from agentflow.nodes.agent import SESSION, AgentBody
 from agentflow.nodes.registry import KINDS
 from agentflow.source import Source
@@ -25,6 +27,7 @@ from agentflow.tools.registry import KINDS as TOOL_KINDS
 from agentflow.types import ANY, Json
 
 EXACT = ("model_calls", "tool_calls", "tokens", "cost")
+MOST_LISTED = 1_000_000
 DEFAULTS = ir.Limits(model_calls=200, tool_calls=500, handoffs=20, fan_out=1000)
 
 
@@ -47,7 +50,7 @@ def lower(graph: GraphSpec) -> ir.Program:
         tools=tuple(lowering.tool(tool) for tool in graph.tools.values()),
         agents=tuple(lowering.agent(agent) for agent in lowering.agents()),
         body=body,
-        limits=_with_defaults(graph.limits),
+        limits=_with_defaults(graph.limits, (body, *(() if after is None else (after.body,)))),
         schedule=_schedule(graph),
         includes=tuple(_shown(graph, part) for part in graph.source.included),
         after=after,
@@ -87,9 +90,21 @@ def _schedule(graph: GraphSpec) -> ir.Schedule | None:
     return ir.Schedule(given.cron, given.timezone, given.every, given.input, line)
 
 
-def _with_defaults(limits: ir.Limits) -> ir.Limits:
+def _with_defaults(limits: ir.Limits, blocks: Iterable[ir.Block]) -> ir.Limits:
+    """The default of tool calls leaves room for the tools that the graph itself calls for every item of a list."""
     given = {name: value for name, value in vars(limits).items() if value is not None}
-    return replace(DEFAULTS, **given)
+    full = replace(DEFAULTS, **given)
+    if limits.tool_calls is not None or DEFAULTS.tool_calls is None or full.fan_out is None:
+        return full
+    listed = sum(_listed(node, full.fan_out) for block in blocks for node in block.nodes)
+    return replace(full, tool_calls=DEFAULTS.tool_calls + min(listed, MOST_LISTED))
+
+
+def _listed(node: ir.Node, fan_out: int) -> int:
+    """The tool calls of nodes in lists, were each list as long as it may be."""
+    if isinstance(node.op, ir.Each):
+        return fan_out * sum(isinstance(one.op, ir.Step) for one in walk((node.op.node,)))
+    return sum(_listed(one, fan_out) for one in held(node))
 
 
 class _Lowering:

@@ -25,10 +25,10 @@ class Input(af.Type):
 GRAPH = af.Graph(
     "each",
     kind="workflow",
-    revision="01fce4dc",
+    revision="08598ccc",
     source="for_each/graph.yaml",
     input=Input,
-    limits=af.Limits(model_calls=200, tool_calls=500, handoffs=20, fan_out=1000),
+    limits=af.Limits(model_calls=200, tool_calls=2500, handoffs=20, fan_out=1000),
 )
 
 DEFAULT = af.Model("default", "gemini-2.5-flash")
