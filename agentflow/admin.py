@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
-from agentflow.client import path, request
+from agentflow.client import Answer, path, request
 from agentflow.types import Json
 
 Row = dict[str, Json]
+MOVED = b"was shut down or removed"  # what it says of its former self
+MOVES = 50  # times, a fifth of a second apart
 
 
 def text(value: str) -> str:
@@ -38,9 +41,18 @@ class Admin:
         return endpoint.rstrip("/") if isinstance(endpoint, str) else None
 
     def query(self, sql: str) -> list[Row]:
-        answer = request("POST", f"{self.url}/query", {"query": sql}, timeout=30).checked()
+        answer = self._asked({"query": sql}).checked()
         rows = answer.get("rows") if isinstance(answer, dict) else None
         return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+    def _asked(self, question: Json) -> Answer:
+        """An engine that was killed and is back looks for its tables where they were, for a moment."""
+        for _ in range(MOVES):
+            answer = request("POST", f"{self.url}/query", question, timeout=30)
+            if answer.status < 500 or MOVED not in answer.body:
+                break
+            time.sleep(0.2)
+        return answer
 
     def deployments(self) -> list[Deployment]:
         answer = request("GET", f"{self.url}/deployments").checked()

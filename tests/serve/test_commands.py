@@ -82,6 +82,7 @@ def test_approvals_lists_what_scripts_rely_on(agentflow: Agentflow) -> None:
     assert deadline.endswith("Z")
     assert mine == {
         "id": gate,
+        "kind": "approval",
         "graph": "desk",
         "key": "list",
         "node": "sign_off",
