@@ -48,7 +48,7 @@ def _rules(graph: GraphSpec) -> Iterator[Diagnostic]:
     yield from conversations.check(analysis, typed)
     yield from reachability.check(analysis, typed.order)
     yield from gates.check(analysis, typed)
-    yield from heed.check(analysis, typed.order)
+    yield from heed.check(analysis, typed)
     yield from races.check(analysis)
     yield from futile.check(analysis)
     yield from models.check(graph)

@@ -7,27 +7,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from agentflow import syntax
 from agentflow.check.effects import Call, writes
 from agentflow.check.order import Order
 from agentflow.check.places import Analysis, Block, Place
+from agentflow.check.proof import proves
+from agentflow.check.types import Typed, when_of
 from agentflow.diagnostics import Diagnostic, quoted
 
 ASKING = ("approval", "ask")
 
 
-def check(analysis: Analysis, order: Order) -> Iterator[Diagnostic]:
+def check(analysis: Analysis, typed: Typed) -> Iterator[Diagnostic]:
     for block in analysis.blocks:
         gates = [name for name, place in block.places.items() if _stops(place)]
         if gates:
-            yield from _block(analysis, order, block, gates)
+            yield from _block(analysis, typed, block, gates)
 
 
 def _stops(place: Place) -> bool:
     return place.node.kind in ASKING or (place.node.kind == "fail" and place.skippable)
 
 
-def _block(analysis: Analysis, order: Order, block: Block, gates: list[str]) -> Iterator[Diagnostic]:
-    above, below = _reach(order, block, gates)
+def _block(analysis: Analysis, typed: Typed, block: Block, gates: list[str]) -> Iterator[Diagnostic]:
+    above, below = _reach(typed.order, block, gates)
     waited = {before for edges in block.edges.values() for before in edges}
     shown = set(block.output.scope.names) & _in_output(block) if block.output is not None else set()
     acting = {name: call for name, place in block.places.items() if (call := next(writes(analysis.graph, place), None))}
@@ -40,6 +43,7 @@ def _block(analysis: Analysis, order: Order, block: Block, gates: list[str]) -> 
             for name, call in acting.items()
             if name != gate and not above[name] & bit and not below[name] & bit
             if not (guarded and call.tool.effect == "dangerous")
+            and not _exclude(typed, block.places[gate], block.places[name])
         ]
         if not beside:
             continue
@@ -49,6 +53,14 @@ def _block(analysis: Analysis, order: Order, block: Block, gates: list[str]) -> 
         elif place.node.kind in ASKING:
             for call in beside:
                 yield _beside(analysis, place, call)
+
+
+def _exclude(typed: Typed, one: Place, other: Place) -> bool:
+    """Whether the conditions of two nodes cannot both hold."""
+    first, second = when_of(one), when_of(other)
+    if first is None or second is None:
+        return False
+    return proves(typed.names_world(one.scope), ((first, True),), syntax.Not(second, 0))
 
 
 def _in_output(block: Block) -> set[str]:
