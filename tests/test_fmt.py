@@ -26,7 +26,7 @@ OTHERS = sorted([*ROOT.glob("tests/golden/*/*.yaml"), *ROOT.glob("tests/errors/*
 def test_every_key_of_the_language_has_its_place() -> None:
     assert set(KEYS) == set(arrangement.GRAPH)
     assert set(VERBS) <= arrangement.VERBS
-    of_nodes = {key for kind in KINDS.values() for key in (*kind.keys, *kind.later)}
+    of_nodes = {key for kind in KINDS.values() for key in kind.keys}
     assert of_nodes | set(COMMON) | {"retry"} <= {*arrangement.NODE, *arrangement.VERBS}
     assert set(AGENT_KEYS) == set(arrangement.AGENT)
     assert set(FIELD_KEYS) == set(arrangement.FIELD)
