@@ -100,7 +100,8 @@ SCENES = {
         racing=("reserve", "release"),
     ),
 }
-NAMES = dict.fromkeys(["fraud", *(scene.graph for scene in SCENES.values())])  # the refund desk calls fraud
+CALLED = ("fraud", "medical_review")  # by the refund desk and the remote claim
+NAMES = dict.fromkeys([*CALLED, *(scene.graph for scene in SCENES.values())])
 GRAPHS = [PROJECT / "graphs" / f"{name}.yaml" for name in NAMES]
 ENVIRONMENT = {"AGENTFLOW_TEST_JITTER": "0.1"}
 
