@@ -79,12 +79,22 @@ def _interruptible(service: restate.VirtualObject, graph: Graph, flow: Flow) -> 
     async def message(ctx: restate.ObjectSharedContext, body: bytes) -> bytes:
         read_input(graph, body)
         headers = tracing.headers(tracing.caller(ctx.request().headers))
-        posted = json.loads(await ctx.generic_call(f"{graph.name}.door", "post", body, key=ctx.key(), headers=headers))
-        pending = (await memory.read_all(ctx, PENDING)).get(PENDING)
-        if pending is not None and pending.get("number", 0) < posted["number"]:
-            ctx.cancel_invocation(pending["id"])
-        result: bytes = await ctx.attach_invocation(posted["id"], serde=BytesSerde())
-        return result
+        posting = ctx.generic_call(f"{graph.name}.door", "post", body, key=ctx.key(), headers=headers)
+        cancelled = await _outlived(posting)
+        posted = json.loads(await posting)
+        result = ctx.attach_invocation(posted["id"], serde=BytesSerde())
+        try:
+            if not cancelled:
+                pending = (await memory.read_all(ctx, PENDING)).get(PENDING)
+                if pending is not None and pending.get("number", 0) < posted["number"]:
+                    ctx.cancel_invocation(pending["id"])
+                await restate.wait_completed(result)
+        except TerminalError:
+            cancelled = True
+        if cancelled:  # the turn, which is no call of this one, does not hear of it by itself
+            ctx.cancel_invocation(posted["id"])
+            await _outlived(result)
+        return await result
 
     @service.handler(
         name="turn",
@@ -109,16 +119,16 @@ def door(graph: Graph) -> restate.VirtualObject:
         number = (await ctx.get("newest", type_hint=int) or 0) + 1
         ctx.set("newest", number)
         sent = json.dumps({"number": number, "input": read_input(graph, body)}, separators=(",", ":")).encode()
-        # The key lets the result be waited for, however soon it is there.
-        turn = ctx.generic_send(
-            graph.name,
-            "turn",
-            sent,
-            key=ctx.key(),
-            idempotency_key=f"message {number}",
-            headers=tracing.headers(tracing.caller(ctx.request().headers)),
-        )
-        return json.dumps({"number": number, "id": await turn.invocation_id()}).encode()
+        headers = tracing.headers(tracing.caller(ctx.request().headers))
+        while True:
+            # The key lets the result be waited for, however soon it is there; sent again, it is the same turn.
+            turn = ctx.generic_send(
+                graph.name, "turn", sent, key=ctx.key(), idempotency_key=f"message {number}", headers=headers
+            )
+            try:
+                return json.dumps({"number": number, "id": await turn.invocation_id()}).encode()
+            except TerminalError:  # the message was cancelled, and is to cancel what has been sent
+                continue
 
     @service.handler(name="newest", kind="shared", input_serde=BytesSerde(), output_serde=BytesSerde())
     async def newest(ctx: restate.ObjectSharedContext, body: bytes) -> bytes:
@@ -138,18 +148,23 @@ async def turn(graph: Graph, flow: Flow, ctx: restate.ObjectContext, given: Json
     """One message, from its input to its output or its error. Whatever happens to it is in the history."""
     calls = tracing.caller(ctx.request().headers)
     start = steps.journaled(ctx, "start", partial(tracing.begin, calls))
-    cancelled = False
-    while True:
-        try:
-            await restate.wait_completed(start)
-        except TerminalError:
-            cancelled = True
-        else:
-            break
+    cancelled = await _outlived(start)
     begun = await start
     owner = Owner(graph, ctx, ctx, Memory(graph, ctx, _message(given), number), cancelled)
     owner.joined = begun.get("trace", calls)
     return await owner.work(flow, given, begun["at"])
+
+
+async def _outlived(future: restate.RestateDurableFuture[Any]) -> bool:
+    """Waits for something, over cancels. Gives whether there was one."""
+    cancelled = False
+    while True:
+        try:
+            await restate.wait_completed(future)
+        except TerminalError:
+            cancelled = True
+        else:
+            return cancelled
 
 
 def _message(given: Json) -> str:

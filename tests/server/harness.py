@@ -306,8 +306,8 @@ class Service:
         """The output, or Refused with the run's error."""
         return self.call(graph, key, "run", {} if given is None else given, timeout).checked()
 
-    def send(self, graph: str, key: str | None, given: Any = None) -> str:
-        segments = [graph, "run", "send"] if key is None else [graph, key, "run", "send"]
+    def send(self, graph: str, key: str | None, given: Any = None, handler: str = "run") -> str:
+        segments = [graph, handler, "send"] if key is None else [graph, key, handler, "send"]
         body = {} if given is None else given
         answer: Any = request("POST", self.engine.ingress + path(*segments), body).checked()
         invocation: str = answer["invocationId"]
@@ -315,9 +315,7 @@ class Service:
 
     def send_message(self, graph: str, key: str, given: Any) -> str:
         """A message to an object, which is not waited for."""
-        answer: Any = request("POST", self.engine.ingress + path(graph, key, "message", "send"), given).checked()
-        invocation: str = answer["invocationId"]
-        return invocation
+        return self.send(graph, key, given, "message")
 
     def result(self, graph: str, key: str, timeout: float = 60) -> Any:
         """The result of a workflow that was sent."""

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from harness import PROJECT, Service
 
+from agentflow.admin import text
 from agentflow.client import Refused
 
 UNDONE_BY = {  # by graph, which tool undoes which
@@ -41,6 +42,8 @@ class Scene:
     people: Mapping[str, str] = field(default_factory=dict)  # what is decided at a gate, by how its path begins
     sent: Mapping[str, Any] | None = None  # a message
     keyed: bool = True
+    handler: str = "run"
+    kept: Mapping[str, Any] = field(default_factory=dict)  # of an object's state
     racing: tuple[str, ...] = ()  # effects of losers, which may or may not have come about
 
 
@@ -99,9 +102,17 @@ SCENES = {
         {"read": 2},
         racing=("reserve", "release"),
     ),
+    "suspected": Scene("fraud", {"order": "17", "amount": 25, "reason": "it broke"}, {"suspicious": False}),
+    "reviewed": Scene("medical_review", {"text": "a broken arm"}, {"ok": True}, keyed=False),
+    "noted": Scene(
+        "assistant",
+        {"message": "Take a note."},
+        "Noted.",
+        handler="message",
+        kept={"notes": ["The train leaves at nine."]},
+    ),
 }
-CALLED = ("fraud", "medical_review")  # by the refund desk and the remote claim
-NAMES = dict.fromkeys([*CALLED, *(scene.graph for scene in SCENES.values())])
+NAMES = dict.fromkeys(["fraud", *(scene.graph for scene in SCENES.values())])  # the refund desk calls fraud
 GRAPHS = [PROJECT / "graphs" / f"{name}.yaml" for name in NAMES]
 ENVIRONMENT = {"AGENTFLOW_TEST_JITTER": "0.1"}
 
@@ -131,7 +142,7 @@ class Run:
         self.deciding: dict[str, Future[Any]] = {}
         if scene.sent is not None:  # before there is a run: it is kept
             self.deciding["sent"] = self.pool.submit(service.call, scene.graph, key, "event", scene.sent)
-        self.id = service.send(scene.graph, key if scene.keyed else None, scene.given)
+        self.id = service.send(scene.graph, key if scene.keyed else None, scene.given, scene.handler)
 
     def finish(self, *, cancel: bool = False) -> Any:
         """What comes of it: the output, or the error as Refused."""
@@ -178,6 +189,15 @@ class Run:
         keyed = {line["key"]: line["tool"] for line in self.service.ledger() if line["key"]}
         return Counter(keyed.values())
 
+    @property
+    def kept(self) -> dict[str, Any]:
+        """An object's state, which a tool that ran twice would show."""
+        rows = self.service.engine.admin.query(
+            "select key, value_utf8 from state where starts_with(key, 'state.')"
+            f" and service_name = {text(self.scene.graph)} and service_key = {text(self.key)}"
+        )
+        return {str(row["key"]).removeprefix("state."): json.loads(str(row["value_utf8"])) for row in rows}
+
 
 def as_ever(run: Run, result: Any) -> None:
     """The run came out as it does when nothing happens to it."""
@@ -186,11 +206,12 @@ def as_ever(run: Run, result: Any) -> None:
         assert isinstance(result, dict), result
         assert {name: result[name] for name in scene.output} == scene.output
     else:
-        text = result.message if isinstance(result, Refused) else str(result)
-        assert scene.output in text, text
+        said = result.message if isinstance(result, Refused) else str(result)
+        assert scene.output in said, said
     steady = Counter({tool: times for tool, times in run.effects.items() if tool not in scene.racing})
     assert steady == Counter(scene.effects)
     assert run.effects["release"] <= run.effects["reserve"]
+    assert run.kept == scene.kept
 
 
 @each
@@ -244,7 +265,7 @@ def test_a_cancel_anywhere_leaves_nothing_done_and_nothing_hanging(
         if not isinstance(result, Refused) or result.status != 499:
             as_ever(run, result)  # it was as good as over
             continue
-        if run.scene.keyed:
+        if run.scene.keyed and run.scene.handler == "run":
             assert service.state(run.scene.graph, run.key) == "cancelled"
         left = {entry["tool"] for entry in json.loads(result.metadata.get("not_undone", "[]"))}
         done = run.effects
