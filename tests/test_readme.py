@@ -8,7 +8,6 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -18,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ports import free_port
 from standin import Answer, Standin, say, standin
 from transcript import Command, blocks, missing
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 INSTALL = "python3 -m venv .venv && .venv/bin/pip install -q -e '.[dev]' && "
-TESTS = INSTALL + ".venv/bin/pytest"
+TESTS = INSTALL + ".venv/bin/pytest -n auto"
 PATIENCE = 60.0
 
 
@@ -72,7 +72,7 @@ class Reader:
     def __init__(self, folder: Path, provider: Standin) -> None:
         self.folder = folder
         self.provider = provider
-        self.service, self.ingress, self.admin, self.node = _free_ports()
+        self.service, self.ingress, self.admin, self.node = (free_port() for _ in range(4))
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("GOOGLE_", "GEMINI_"))},
             "AGENTFLOW_INGRESS": f"http://127.0.0.1:{self.ingress}",
@@ -142,16 +142,6 @@ class Reader:
         lacking = missing(expected, process.printed)
         assert lacking is None, f"{where}: no line like {lacking!r} in:\n{process.printed}"
         assert expected or self.exit_code == 0, f"{where}: exit code {self.exit_code}\n{process.printed}"
-
-
-def _free_ports() -> list[int]:
-    sockets = [socket.socket() for _ in range(4)]
-    for sock in sockets:
-        sock.bind(("127.0.0.1", 0))
-    ports = [sock.getsockname()[1] for sock in sockets]
-    for sock in sockets:
-        sock.close()
-    return ports
 
 
 class Adjusters(Standin):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ports import free_port
 
 from agentflow import ToolError
 from agentflow import runtime as af
@@ -24,13 +25,6 @@ from tests.runtime.outside import Answer, outside
 
 DESK = str(Path(__file__).with_name("mcp_desk.py"))
 ALLOW = ["add", "look", "refuse", "die"]
-
-
-def free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        port: int = listening.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="module")

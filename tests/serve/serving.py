@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from ports import free_port
 
 from agentflow.admin import Admin
 from agentflow.client import Ingress
@@ -141,28 +141,13 @@ def risky() -> str:
 """
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that were free a moment ago, between 20000 and what the kernel hands out on its own."""
-    found: list[int] = []
-    candidate = 20000 + (os.getpid() * 37) % 9000
-    while len(found) < count:
-        candidate += 1
-        with socket.socket() as sock:
-            try:
-                sock.bind(("127.0.0.1", candidate))
-            except OSError:
-                continue
-        found.append(candidate)
-    return found
-
-
 class Served:
     """A project folder with a graph `job`, and the `serve` that serves it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.data = folder / "data"
-        self.ports = free_ports(4)
+        self.ports = [free_port() for _ in range(4)]
         self.process: subprocess.Popen[str] | None = None
         self.lines: list[str] = []
         self.extra: dict[str, str] = {}

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from serving import free_ports, wait_until
+from ports import free_port
+from serving import wait_until
 
 from agentflow.admin import Admin
 from agentflow.client import Refused, Unreachable
@@ -31,7 +32,7 @@ class Newsroom:
 
     def __init__(self, folder: Path, inactivity: str) -> None:
         self.folder = folder
-        self.ports = free_ports(4)
+        self.ports = [free_port() for _ in range(4)]
         self.inactivity = inactivity
         self.process: subprocess.Popen[str] | None = None
         self.lines: list[str] = []

@@ -1,4 +1,4 @@
-"""The stand: one engine at a time, at inactivity 0 (it suspends at every wait, so all is replayed) and at one minute.
+"""The stand: an engine at inactivity 0 (it suspends at every wait, so all is replayed), and one at one minute.
 
 A test module says what it needs: GRAPHS, the texts or files of its graphs, REPLIES, the texts of their offline replies
 by graph, and ENVIRONMENT. Tools are the desk's and the examples'. The graphs are compiled and served by one process.
@@ -42,11 +42,23 @@ def zygote() -> Iterator[Zygote]:
     zygote.stop()
 
 
-@pytest.fixture(scope="session", params=["0s", "60s"])
-def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    engine = Engine(tmp_path_factory.mktemp("engine"), request.param)
-    yield engine
-    engine.stop()
+@pytest.fixture(scope="session")
+def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Engine]]:
+    """Those that run, by inactivity: each is started when it is first needed."""
+    engines: dict[str, Engine] = {}
+    yield engines
+    for engine in engines.values():
+        engine.stop()
+
+
+@pytest.fixture(scope="module", params=["0s", "60s"])
+def engine(
+    request: pytest.FixtureRequest, engines: dict[str, Engine], tmp_path_factory: pytest.TempPathFactory
+) -> Engine:
+    inactivity: str = request.param
+    if inactivity not in engines:
+        engines[inactivity] = Engine(tmp_path_factory.mktemp("engine"), inactivity)
+    return engines[inactivity]
 
 
 @pytest.fixture(scope="module")

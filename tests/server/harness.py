@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ports import free_port
 
 from agentflow.admin import Admin, text
 from agentflow.client import Answer, Unreachable, path, request
@@ -51,13 +52,6 @@ tools:
   count:     {python: "tools.desk:count"}
   journaled: {python: "tools.desk:journaled"}
 """
-
-
-def free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        port: int = listening.getsockname()[1]
-        return port
 
 
 def until(check: Callable[[], Any], seconds: float = 30, what: str = "it") -> Any:

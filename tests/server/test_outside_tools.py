@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import DESK, PROJECT, Engine, Service, Zygote, free_port, until
+from harness import DESK, PROJECT, Engine, Service, Zygote, until
+from ports import free_port
 
 from agentflow.client import Refused
 from tests.runtime.outside import Answer, Asked, Outside, outside
