@@ -14,7 +14,8 @@ from restate.exceptions import TerminalError
 
 from agentflow.runtime import streams, tracing
 from agentflow.runtime.errors import Interruption, NodeError
-from agentflow.runtime.flow import OUTCOMES, Run
+from agentflow.runtime.evaluation import OUTCOMES
+from agentflow.runtime.flow import Run
 from agentflow.runtime.graph import After, Graph
 from agentflow.runtime.invocation import Invocation
 from agentflow.runtime.replies import replies_for

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
+from agentflow.runtime.evaluation import OUTCOMES
 from agentflow.runtime.schema import Mismatch, Shape, plain_schema, shape_of
 from agentflow.types import Json
 
@@ -53,7 +54,7 @@ class Arguments:
 
     def scope(self, args: Mapping[str, Json], key: str) -> dict[str, Json]:
         """What the operation's own texts see; what was not given is null."""
-        return {"args": {**dict.fromkeys(self.names), **args}, "idempotency_key": key, "__outcomes__": {}}
+        return {"args": {**dict.fromkeys(self.names), **args}, "idempotency_key": key, OUTCOMES: {}}
 
 
 def _given(given: Json, whole: Json) -> Json:

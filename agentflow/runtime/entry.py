@@ -22,7 +22,8 @@ from agentflow.runtime import budgets, following, messages, rehearsal, saga, sch
 from agentflow.runtime.after import follow, run_after
 from agentflow.runtime.conversations import Conversation
 from agentflow.runtime.errors import Cancelled, NodeError, TimedOut
-from agentflow.runtime.flow import OUTCOMES, Run
+from agentflow.runtime.evaluation import OUTCOMES
+from agentflow.runtime.flow import Run
 from agentflow.runtime.graph import After, Graph, Node
 from agentflow.runtime.invocation import Future, Invocation, Limit
 from agentflow.runtime.kept import Kept

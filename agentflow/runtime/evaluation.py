@@ -31,6 +31,7 @@ from agentflow.values import (
 )
 
 Scope = Mapping[str, Json]
+OUTCOMES = "__outcomes__"  # in a scope: how each node that has no value of its own ended, "skipped" or "failed"
 Evaluation = Callable[[Scope], Found]
 
 LARGEST = 1 << 1024  # whole numbers; beyond it a float is infinite, too
@@ -138,7 +139,7 @@ def _attr(of: syntax.Attr) -> Evaluation:
 
 
 def _why_null(of: Expression, scope: Scope) -> str:
-    outcomes = scope.get("__outcomes__")
+    outcomes = scope.get(OUTCOMES)
     if isinstance(of, syntax.Name) and isinstance(outcomes, Mapping) and of.name in outcomes:
         return "was skipped" if outcomes[of.name] == "skipped" else "failed"
     return "is null"
@@ -223,7 +224,7 @@ def _tested(of: syntax.Tested) -> Evaluation:
         node, outcome = of.of.name, of.name
 
         def evaluate(scope: Scope) -> Found:
-            outcomes = scope.get("__outcomes__")
+            outcomes = scope.get(OUTCOMES)
             return isinstance(outcomes, Mapping) and outcomes.get(node) == outcome
 
         return evaluate

@@ -14,6 +14,7 @@ from agentflow.runtime import calls, clock, joins, lists, remote_tools, saga, st
 from agentflow.runtime.calls import CalledService, Callee
 from agentflow.runtime.conversations import joined
 from agentflow.runtime.errors import Interruption, NodeError, TemplateError, TimedOut
+from agentflow.runtime.evaluation import OUTCOMES
 from agentflow.runtime.flights import CallFlight, Flight, LateFlight, StepFlight, abandon
 from agentflow.runtime.graph import Agent, Event, Node, Otherwise, Retry, Tool, Undo, Use, milliseconds
 from agentflow.runtime.invocation import Alarm, Future, Invocation
@@ -27,8 +28,6 @@ from agentflow.runtime.waits import wait
 from agentflow.types import Json
 
 Scope = dict[str, Any]  # names to values; OUTCOMES to how each node that has no value of its own ended
-
-OUTCOMES = "__outcomes__"
 _T = TypeVar("_T")
 
 

@@ -21,6 +21,7 @@ from restate.serde import BytesSerde
 from agentflow import tokens
 from agentflow.runtime import clock, steps, templates, tracing
 from agentflow.runtime.errors import TemplateError
+from agentflow.runtime.evaluation import OUTCOMES
 from agentflow.runtime.graph import Graph, Retry, milliseconds
 from agentflow.runtime.times import RETENTION, rfc3339
 from agentflow.types import Json
@@ -151,7 +152,7 @@ class _Gate:
                 "approver": person,
                 "link": tokens.link(gate["id"], gate["run"], person),
                 "message": gate["message"],
-                "__outcomes__": {},
+                OUTCOMES: {},
             }
             try:
                 args = templates.value(notify["args"], scope)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentflow.runtime import messages, steps, templates
 from agentflow.runtime.errors import TemplateError
+from agentflow.runtime.evaluation import OUTCOMES
 from agentflow.runtime.graph import Undo
 from agentflow.types import Json
 
@@ -100,7 +101,7 @@ async def _undo_one(invocation: Invocation, entry: Entry, error: Mapping[str, Js
     if tool is None:
         return f"this revision has no tool {entry.tool!r}"
     try:
-        args = templates.value(entry.args, {**entry.scope, "error": dict(error), "__outcomes__": {}})
+        args = templates.value(entry.args, {**entry.scope, "error": dict(error), OUTCOMES: {}})
     except TemplateError as problem:
         return str(problem)
     assert isinstance(args, dict)

@@ -28,6 +28,7 @@ from restate.vm import VMWrapper
 from agentflow import ToolError
 from agentflow.runtime import steps, templates
 from agentflow.runtime.errors import NodeError, TemplateError
+from agentflow.runtime.evaluation import OUTCOMES
 from agentflow.runtime.graph import Retry, Tool, milliseconds
 from agentflow.runtime.operations import Operation
 from agentflow.runtime.rehearsal import CASES, HEADER, REAL, case_of, context
@@ -145,7 +146,7 @@ class Case:
                 raise NodeError("tool", f"{tool.name}: no entry of the case holds for {told[:200]}")
             if stub.verb == "real":
                 return REAL
-            value = templates.value(stub.value, {"args": dict(args), "call": call.turn + 1, "__outcomes__": {}})
+            value = templates.value(stub.value, {"args": dict(args), "call": call.turn + 1, OUTCOMES: {}})
         except TemplateError as problem:
             raise NodeError("tool", f"what the case says of {tool.name}: {problem}") from None
         await self._delay(stub, tool.timeout)
@@ -154,7 +155,7 @@ class Case:
     def _chosen(self, call: Call, stubs: Sequence[Stub]) -> Stub | None:
         """Successive calls count among those for which the same entries hold; a try again is the same call."""
         if call.tries == 1:
-            scope = {"args": dict(call.args), "node": call.node, "__outcomes__": {}}
+            scope = {"args": dict(call.args), "node": call.node, OUTCOMES: {}}
             call.held = tuple(at for at, stub in enumerate(stubs) if _holds(stub, scope))
             earlier = [one for one in self.calls.values() if one.tool == call.tool and one is not call]
             call.turn = sum(one.held == call.held for one in earlier)

@@ -3,7 +3,7 @@
 Only what `agentflow.syntax` accepts can run, and it only ever looks things up in the scope: no attributes, no calls.
 A value that is needed and not there is a TemplateError that names it; nothing else is raised, whatever the data.
 An optional field that was left out must be null in the scope: null may be compared, what is not there may not.
-The scope's key `__outcomes__` maps the names of nodes to "skipped" or "failed".
+The scope's key OUTCOMES maps the names of nodes to "skipped" or "failed".
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from agentflow.runtime.evaluation import Scope, as_text, compiled
 from agentflow.syntax import Part, SyntaxProblem
 from agentflow.types import Json
 from agentflow.values import LONGEST, Found, Missing, Unusable, settled, show
-
-OUTCOMES = "__outcomes__"
 
 Writer = Callable[[Scope], Iterator[str]]
 
@@ -48,14 +46,6 @@ def expression(text: str, scope: Mapping[str, Json]) -> Json:
     """The value of an expression without braces."""
     try:
         return _json(_expression(text)(scope))
-    except Exception as error:
-        raise _error(error) from None
-
-
-def holds(text: str, scope: Mapping[str, Json]) -> bool:
-    """Whether an expression is true; what is missing is not."""
-    try:
-        return bool(_expression(text)(scope))
     except Exception as error:
         raise _error(error) from None
 
