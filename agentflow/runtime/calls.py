@@ -101,14 +101,7 @@ class CalledService(Callee):
             text = answer.decode()
         except UnicodeDecodeError:
             raise Mismatch(["not UTF-8"]) from None
-        return results.fitted(_json(text), self.returns)
-
-
-def _json(text: str) -> Json:
-    try:
-        return results.loads(text)
-    except ValueError as error:
-        raise Mismatch([f"not JSON: {error}"]) from None
+        return results.fitted(results.parsed(text), self.returns)
 
 
 class ServiceFlight(RemoteFlight):

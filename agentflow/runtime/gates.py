@@ -19,7 +19,7 @@ from restate.exceptions import TerminalError
 from restate.serde import BytesSerde
 
 from agentflow import tokens
-from agentflow.runtime import clock, steps, templates, tracing
+from agentflow.runtime import clock, results, steps, templates, tracing
 from agentflow.runtime.errors import TemplateError
 from agentflow.runtime.evaluation import OUTCOMES
 from agentflow.runtime.graph import Graph, Retry, milliseconds
@@ -252,15 +252,11 @@ def _kind(field: Mapping[str, Any]) -> Mapping[str, Any]:
     return kinds[0] if len(kinds) == 1 else field
 
 
-def _no_number(constant: str) -> Json:
-    raise ValueError(f"{constant} is not JSON")
-
-
 def _read(body: bytes) -> dict[str, Any]:
     try:
-        given = json.loads(body, parse_constant=_no_number)
+        given: Any = results.loads(body)
         json.dumps(given, ensure_ascii=False).encode()
-    except (ValueError, RecursionError):
+    except ValueError:
         given = None
     if not isinstance(given, dict) or given.get("decision") not in ("approve", "reject", "answer"):
         raise TerminalError(

@@ -177,18 +177,11 @@ def _value(response: httpx2.Response, content: bytes, where: str, returns: Any) 
     if returns is str or (returns is None and not is_json):
         value: Json = text
         if is_json:
-            data = _loaded(text)
+            data = results.parsed(text)
             value = data if isinstance(data, str) else text
         return mask_json(value)
-    data = _loaded(text)
+    data = results.parsed(text)
     return mask_json(data if returns is None else results.fitted(data, returns))
-
-
-def _loaded(text: str) -> Json:
-    try:
-        return results.loads(text)
-    except ValueError as error:
-        raise Mismatch([f"not JSON: {error}"]) from None
 
 
 def _retry_after(response: httpx2.Response) -> float | None:

@@ -5,40 +5,31 @@ from __future__ import annotations
 import json
 from typing import Any, cast
 
-import pydantic
-
-from agentflow.runtime.schema import Mismatch, problems, shape_of
+from agentflow.runtime.schema import Mismatch, no_number, shape_of
 from agentflow.types import Json
 
 
-def loads(text: str) -> Json:
+def loads(text: str | bytes) -> Json:
     """JSON without NaN and infinities. Raises ValueError, also for what is nested too deep."""
     try:
-        return cast(Json, json.loads(text, parse_constant=_refused))
+        return cast(Json, json.loads(text, parse_constant=no_number))
     except RecursionError:
         raise ValueError("it is nested too deep") from None
 
 
-def _refused(constant: str) -> Json:
-    raise ValueError(f"{constant} is not JSON")
+def parsed(text: str) -> Json:
+    """The same. Raises Mismatch."""
+    try:
+        return loads(text)
+    except ValueError as error:
+        raise Mismatch([f"not JSON: {error}"]) from None
 
 
 def fitted(data: Json, hint: Any) -> Json:
     """The data as the type says it: what the type does not name is left out. Raises Mismatch."""
-    adapter = shape_of(hint).adapter
-    try:
-        value = adapter.validate_json(json.dumps(data, allow_nan=False), strict=True, extra="ignore")
-    except pydantic.ValidationError as error:
-        raise Mismatch(problems(error, data)) from None
-    return cast(Json, adapter.dump_python(value, mode="json", by_alias=True))
+    return shape_of(hint).check(data, extra="ignore")
 
 
 def read(text: str, hint: Any) -> Json:
     """What a text says: itself where text is wanted, else JSON that fits. Raises Mismatch."""
-    if hint is str:
-        return text
-    try:
-        data = loads(text)
-    except ValueError as error:
-        raise Mismatch([f"not JSON: {error}"]) from None
-    return fitted(data, hint)
+    return text if hint is str else fitted(parsed(text), hint)

@@ -128,11 +128,6 @@ def read(hint: Any, body: bytes) -> Json:
     return shape_of(hint).check(data)
 
 
-def taken(hint: Any, data: Json) -> Json:
-    """Data from elsewhere: what the type does not know is left out. Raises Mismatch."""
-    return shape_of(hint).check(data, extra="ignore")
-
-
 def bind(
     function: Callable[..., Any],
     args: Mapping[str, Json],
