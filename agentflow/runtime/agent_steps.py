@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from agentflow.durations import milliseconds
 from agentflow.runtime import rehearsal, remote_tools, steps, together
 from agentflow.runtime.answers import Asked, usage
 from agentflow.runtime.calls import LateCall
 from agentflow.runtime.errors import Interruption, NodeError, TimedOut
 from agentflow.runtime.flights import Flight, abandon
-from agentflow.runtime.graph import Agent, Model, Retry, Tool, milliseconds
+from agentflow.runtime.graph import Agent, Model, Retry, Tool
 from agentflow.runtime.invocation import Alarm, Future, Invocation
 from agentflow.runtime.operations import Asking, Listing
 from agentflow.runtime.own_journal import call_with_context

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import restate
 from restate.exceptions import TerminalError
 
+from agentflow.durations import milliseconds
 from agentflow.runtime import schema
 from agentflow.runtime.errors import NodeError
 from agentflow.runtime.flights import RemoteFlight
-from agentflow.runtime.graph import Tool, milliseconds
+from agentflow.runtime.graph import Tool
 from agentflow.runtime.times import rfc3339
 from agentflow.types import Json
 

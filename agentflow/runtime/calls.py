@@ -21,10 +21,11 @@ from restate.exceptions import TerminalError
 
 from agentflow.client import Unreachable, request
 from agentflow.client import path as url_path
+from agentflow.durations import milliseconds
 from agentflow.runtime import clock, results, saga, steps, tracing
 from agentflow.runtime.errors import ErrorKind, NodeError
 from agentflow.runtime.flights import Flight, RemoteFlight
-from agentflow.runtime.graph import Retry, Undo, milliseconds
+from agentflow.runtime.graph import Retry, Undo
 from agentflow.runtime.invocation import Future
 from agentflow.runtime.schema import Mismatch
 from agentflow.runtime.status import ADMIN

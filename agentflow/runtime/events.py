@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import restate
 from restate.exceptions import TerminalError
 
+from agentflow.durations import milliseconds
 from agentflow.runtime import messages, results, saga
 from agentflow.runtime.errors import NodeError
 from agentflow.runtime.flights import Flight
-from agentflow.runtime.graph import Event, Graph, milliseconds
+from agentflow.runtime.graph import Event, Graph
 from agentflow.runtime.invocation import Future
 from agentflow.runtime.schema import Mismatch
 from agentflow.runtime.times import rfc3339

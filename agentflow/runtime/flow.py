@@ -10,13 +10,14 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
+from agentflow.durations import milliseconds
 from agentflow.runtime import calls, clock, joins, lists, remote_tools, saga, steps, streams, templates, together
 from agentflow.runtime.calls import CalledService, Callee
 from agentflow.runtime.conversations import joined
 from agentflow.runtime.errors import Interruption, NodeError, TemplateError, TimedOut
 from agentflow.runtime.evaluation import OUTCOMES
 from agentflow.runtime.flights import CallFlight, Flight, LateFlight, StepFlight, abandon
-from agentflow.runtime.graph import Agent, Event, Node, Otherwise, Retry, Tool, Undo, Use, milliseconds
+from agentflow.runtime.graph import Agent, Event, Node, Otherwise, Retry, Tool, Undo, Use
 from agentflow.runtime.invocation import Alarm, Future, Invocation
 from agentflow.runtime.lists import Part
 from agentflow.runtime.own_journal import call_with_context

@@ -18,8 +18,8 @@ from weakref import WeakValueDictionary
 import restate
 from restate.exceptions import TerminalError
 
+from agentflow.durations import milliseconds
 from agentflow.runtime import steps
-from agentflow.runtime.graph import milliseconds
 
 MOST = 1000  # events in one answer
 LARGEST = 1024 * 1024  # bytes, beyond which an answer takes no further large event
@@ -46,7 +46,7 @@ def read(body: bytes) -> Asked:
     if not isinstance(start, int) or isinstance(start, bool) or not 0 <= start < 2**53:
         raise TerminalError("from must be the number of an event: 0, 1, 2...", status_code=400)
     try:
-        length = milliseconds(wait)
+        length = milliseconds(wait, least=0)
     except (TypeError, ValueError):
         raise TerminalError("wait must be a duration, like 20s", status_code=400) from None
     return Asked(start, min(length, LONGEST) / 1000)

@@ -19,10 +19,11 @@ from restate.exceptions import TerminalError
 from restate.serde import BytesSerde
 
 from agentflow import tokens
+from agentflow.durations import milliseconds
 from agentflow.runtime import clock, results, steps, templates, tracing
 from agentflow.runtime.errors import TemplateError
 from agentflow.runtime.evaluation import OUTCOMES
-from agentflow.runtime.graph import Graph, Retry, milliseconds
+from agentflow.runtime.graph import Graph, Retry
 from agentflow.runtime.times import RETENTION, rfc3339
 from agentflow.types import Json
 

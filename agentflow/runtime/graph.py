@@ -6,11 +6,11 @@ Durations are written as in the language (`30s`, `1h30m`) and kept in millisecon
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from agentflow.durations import milliseconds
 from agentflow.runtime.operations import Operation
 from agentflow.runtime.secrets import Env
 from agentflow.types import Json
@@ -18,16 +18,6 @@ from agentflow.types import Json
 if TYPE_CHECKING:
     from agentflow.runtime.flights import Flight
     from agentflow.runtime.flow import Run
-
-_UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-
-
-def milliseconds(duration: str) -> int:
-    """The length of `30s`, `1h30m`, `500ms` in milliseconds."""
-    parts = re.findall(r"(\d+)(ms|s|m|h|d)", duration)
-    if not parts or "".join(number + unit for number, unit in parts) != duration:
-        raise ValueError(f"not a duration: {duration!r}")
-    return sum(int(number) * _UNITS[unit] for number, unit in parts)
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import restate
 from restate.exceptions import TerminalError
 
+from agentflow.durations import milliseconds
 from agentflow.runtime import budgets, clock, steps
 from agentflow.runtime.conversations import Conversation
 from agentflow.runtime.errors import Cancelled, TimedOut
-from agentflow.runtime.graph import Graph, milliseconds
+from agentflow.runtime.graph import Graph
 from agentflow.runtime.kept import Kept
 from agentflow.runtime.operations import Listing
 from agentflow.runtime.report import Report

@@ -14,10 +14,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
+from agentflow.durations import milliseconds
 from agentflow.runtime import clock, rehearsal
 from agentflow.runtime.answers import Response, failure
 from agentflow.runtime.errors import ModelRefused
-from agentflow.runtime.graph import Graph, milliseconds
+from agentflow.runtime.graph import Graph
 from agentflow.source import Source, read
 from agentflow.toolnames import offered
 from agentflow.types import Json
@@ -236,7 +237,7 @@ class ReplyReader:
 
     def delay(self, place: _Place, duration: Json) -> int:
         try:
-            return milliseconds(duration if isinstance(duration, str) else "")
+            return milliseconds(duration if isinstance(duration, str) else "", least=0)
         except ValueError:
             raise self.wrong(place, "expected a duration like 200ms") from None
 

@@ -26,10 +26,11 @@ from restate.server_types import ReceiveChannel
 from restate.vm import VMWrapper
 
 from agentflow import ToolError
+from agentflow.durations import milliseconds
 from agentflow.runtime import steps, templates
 from agentflow.runtime.errors import NodeError, TemplateError
 from agentflow.runtime.evaluation import OUTCOMES
-from agentflow.runtime.graph import Retry, Tool, milliseconds
+from agentflow.runtime.graph import Retry, Tool
 from agentflow.runtime.operations import Operation
 from agentflow.runtime.rehearsal import CASES, HEADER, REAL, case_of, context
 from agentflow.runtime.replies import Reply, chosen, read_lists

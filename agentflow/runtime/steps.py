@@ -26,9 +26,10 @@ from restate.exceptions import RetryableError, TerminalError
 from restate.server_context import restate_context_is_replaying
 
 from agentflow import ToolError
+from agentflow.durations import milliseconds
 from agentflow.runtime import clock, rehearsal
 from agentflow.runtime.errors import ModelUnavailable, NodeError, ToolUnavailable
-from agentflow.runtime.graph import MODEL_RETRY, Retry, Tool, milliseconds
+from agentflow.runtime.graph import MODEL_RETRY, Retry, Tool
 from agentflow.runtime.kept import Kept
 from agentflow.runtime.operations import Asking, Operation
 from agentflow.runtime.schema import Mismatch, bind
