@@ -31,9 +31,6 @@ class Deployment:
 class Admin:
     url: str
 
-    def healthy(self) -> bool:
-        return request("GET", f"{self.url}/health", timeout=2).status == 200
-
     def ingress(self) -> str | None:
         """The address of the ingress, as the engine advertises it."""
         version = request("GET", f"{self.url}/version").checked()

@@ -39,7 +39,6 @@ class Invocation:
     attempts: int
     step: str | None  # the journal entry that the last attempt failed at
     next_try: str | None
-    created: str | None
     ended: str | None
 
 
@@ -107,7 +106,6 @@ def _invocation(row: Row) -> Invocation:
         attempts=attempts if isinstance(attempts, int) else 0,
         step=word("last_failure_related_command_name"),
         next_try=word("next_retry_at"),
-        created=word("created_at"),
         ended=word("completed_at"),
     )
 

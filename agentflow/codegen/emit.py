@@ -371,6 +371,3 @@ def block(module: Module, writer: Writer, body: ir.Block) -> None:
         writer.line(f"return run.value({literal('{{ ' + body.nodes[0].name + ' }}')})")
     else:
         writer.statement("return ", Call("run.values", [literal(one.name) for one in body.nodes]))
-
-
-__all__ = ["block", "duration", "node", "retry", "undo"]

@@ -418,6 +418,3 @@ def _callee_first(agents: tuple[ir.Agent, ...]) -> list[ir.Agent]:
     for agent in agents:
         add(agent, frozenset({agent.name}))
     return list(ordered.values())
-
-
-__all__ = ["Module", "emit"]

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from agentflow import ir
-from agentflow.diagnostics import Diagnostic
 from agentflow.editor import vocabulary as v
 from agentflow.editor.vocabulary import Described
 from agentflow.nodes import calls
@@ -62,9 +61,6 @@ class ServiceKind(Kind[ServiceBody]):
         if not isinstance(body.data, Missing):
             yield Template((*node.path, "with"), "value", body.data, expected=Nullable(ANY))
         yield from body.sending.templates(node.path)
-
-    def check(self, node: NodeSpec, context: Context) -> Iterator[Diagnostic]:
-        yield from ()
 
     def type_of(self, node: NodeSpec, context: Context) -> Type:
         body = self.body(node)

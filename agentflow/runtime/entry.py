@@ -413,6 +413,3 @@ def _encode(value: Json) -> bytes:
         return json.dumps(steps.to_json(value), separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
     except ValueError as error:
         raise NodeError("output", f"the output {error}") from None
-
-
-__all__ = ["own_invocations", "service", "workflow"]
