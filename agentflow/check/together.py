@@ -51,8 +51,8 @@ def _not_a_step(member: ToolSpec) -> tuple[str, str] | None:
     """Why it cannot run at once with others, and what to do instead."""
     if member.confirm is not None:
         return "asks before it acts", "give the confirm to the tool that runs it with others"
-    if not KINDS[member.kind].one_step(member):
-        why, _ = KINDS[member.kind].why_not_one_step(member)
+    if (reason := KINDS[member.kind].more_than_one_step(member)) is not None:
+        why, _ = reason
         return why, "let nodes run it beside others: parallel: {...}"
     if member.signature is not None and member.signature.takes_state:
         return "changes the state", "call it by itself: two at once would not see what the other writes"

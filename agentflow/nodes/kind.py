@@ -142,7 +142,7 @@ class Kind(ABC, Generic[B]):
 
     def type_inside(self, node: NodeSpec, name: str, context: Context) -> Type:
         """Of a name that a child declares as inferred."""
-        raise NotImplementedError(f"{self.verb}: {name}")
+        raise AssertionError(f"no child of {self.verb} declares {name} as inferred")
 
     def called_tool(self, node: NodeSpec) -> str | None:
         """The tool that the node itself calls, where that is all it does."""

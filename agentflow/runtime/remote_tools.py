@@ -5,6 +5,7 @@ And `confirm`, which asks before a call is made.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from agentflow.runtime.arguments import Arguments
 from agentflow.runtime.calls import CalledGraph, CalledService
 from agentflow.runtime.errors import NodeError
 from agentflow.runtime.flights import Flight
-from agentflow.runtime.graph import Confirm, Tool, Undo
+from agentflow.runtime.graph import Tool, Undo
 from agentflow.runtime.operations import Operation
 from agentflow.runtime.schema import Mismatch
 from agentflow.types import Json
@@ -30,11 +31,13 @@ class Remote(Operation):
     async def call(self, args: Mapping[str, Json], key: str) -> Json:
         raise AssertionError("a remote tool is started, not called")
 
+    @abstractmethod
     def start(self, run: Run, tool: Tool, args: Mapping[str, Json], undo: Undo | None) -> Flight:
-        raise NotImplementedError
+        """Starts it, with arguments that fit."""
 
 
 def start(run: Run, tool: Tool, remote: Remote, args: Mapping[str, Json], undo: Undo | None) -> Flight:
+    """Raises NodeError with 400 where the arguments do not fit."""
     try:
         checked = remote.parameters.check(args)
     except Mismatch as mismatch:
@@ -115,7 +118,7 @@ class ask_tool(Remote):  # noqa: N801
 def confirmation(run: Run, tool: Tool, args: Mapping[str, Json]) -> Flight | None:
     """Opens the gate of a call that is to be confirmed; None where nobody need be asked."""
     confirm = tool.confirm
-    if confirm is None or not run.block_with(args=_seen(args)).expression(confirm.when):
+    if confirm is None or not run.block_with(args=dict(args)).expression(confirm.when):
         return None
     place = run.inside("confirm")
     stages: Sequence[Mapping[str, Any]] = [
@@ -131,20 +134,3 @@ def refusal(tool: Tool, decision: Mapping[str, Json]) -> str:
         return f"{tool.name} was not called: nobody approved it in time"
     why = f": {decision['comment']}" if decision["comment"] else ""
     return f"{tool.name} was not called: rejected by {decision['by']}{why}"
-
-
-def _seen(args: Mapping[str, Json]) -> dict[str, Json]:
-    return dict(args)
-
-
-__all__ = [
-    "Confirm",
-    "Remote",
-    "approval_tool",
-    "ask_tool",
-    "confirmation",
-    "graph_tool",
-    "refusal",
-    "service_tool",
-    "start",
-]

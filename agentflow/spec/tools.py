@@ -15,7 +15,7 @@ from agentflow.spec.names import bad_name, is_broken
 from agentflow.spec.reader import Reader
 from agentflow.spec.settings import read_retry, read_undo
 from agentflow.toolnames import offered
-from agentflow.tools.kind import ToolKind, ToolSetKind
+from agentflow.tools.kind import SingleToolKind, ToolSetKind
 from agentflow.tools.registry import KINDS
 
 Effect = Literal["read", "write", "dangerous"]
@@ -74,7 +74,7 @@ def _check_offered(reader: Reader, tools: Mapping[str, ToolSpec]) -> None:
             reader.error("duplicate-name", message, tool.path, key=True, related=related)
 
 
-def _kind(reader: Reader) -> ToolKind[Any] | None:
+def _kind(reader: Reader) -> SingleToolKind[Any] | ToolSetKind[Any] | None:
     kinds = [kind for kind in KINDS if reader.has(kind)]
     if len(kinds) > 1:
         first = [(reader.at(kinds[0]), "this is one")]
@@ -119,11 +119,7 @@ def _set(tools: Tools, reader: Reader, name: str, kind: ToolSetKind[Any]) -> Non
             confirm=confirm,
         )
     tools.sets[name] = tuple(f"{name}.{member.name}" for member in members)
-    listed = reader.data.get(kind.members)
-    missing = (
-        [f"{name}.{one}" for one in listed if f"{name}.{one}" not in tools.found] if isinstance(listed, list) else []
-    )
-    tools.broken.update(missing)
+    tools.broken.update(one for each in _listed(reader, kind) if (one := f"{name}.{each}") not in tools.found)
 
 
 def _listed(reader: Reader, kind: ToolSetKind[Any]) -> list[str]:
@@ -148,7 +144,7 @@ def _effects(reader: Reader, kind: ToolSetKind[Any]) -> dict[str, Effect]:
     return found
 
 
-def _of_kind(reader: Reader, name: str, kind: ToolKind[Any]) -> ToolSpec | None:
+def _of_kind(reader: Reader, name: str, kind: SingleToolKind[Any]) -> ToolSpec | None:
     read, elsewhere = kind.read(reader), kind.elsewhere  # what belongs elsewhere is left to `finish` to report
     about = ToolSpec(
         name=name,
@@ -192,8 +188,8 @@ def check_undo(
         message = f"the tool {quoted(undo.tool)} asks before it acts, and an undo waits for nobody"
         related = ((source.key_span(tool.confirm.path), "it asks here"),)
         yield source.error("undo-not-a-step", message, place, help="undo with a tool without confirm", related=related)
-    elif not kind.one_step(tool):
-        why, help = kind.why_not_one_step(tool)
+    elif (reason := kind.more_than_one_step(tool)) is not None:
+        why, help = reason
         message = f"the tool {quoted(undo.tool)} {why}, and an undo is one durable step"
         yield source.error("undo-not-a-step", message, place, help=help)
     yield from arguments.check(undo.args, (*undo.path, "with"), place, undo.tool, tool.signature, source)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
 from agentflow import ir
-from agentflow.diagnostics import Diagnostic
 from agentflow.editor import vocabulary as v
 from agentflow.editor.vocabulary import Described
 from agentflow.nodes.ask import ANYONE, read_form
@@ -16,7 +16,7 @@ from agentflow.nodes.people import read_on_timeout, read_people
 from agentflow.spec.model import Body, GraphSpec, ToolSpec
 from agentflow.spec.reader import Reader
 from agentflow.tools.called_graph import REMOTE
-from agentflow.tools.kind import ToolKind
+from agentflow.tools.kind import SingleToolKind
 from agentflow.tools.outside import read_args, signature, text_template, value_template
 from agentflow.tools.signature import Signature
 from agentflow.types import BOOLEAN, STRING, Enumeration, Field, Json, Nullable, Object, Type
@@ -32,7 +32,7 @@ class AskingBody(Body):
     on_timeout: str | None
 
 
-class _AskingKind(ToolKind[AskingBody]):
+class _AskingKind(SingleToolKind[AskingBody]):
     model = AskingBody
     to: ClassVar[str]  # the key that says whom to ask
     on_timeout: ClassVar[tuple[str, ...]]
@@ -48,26 +48,21 @@ class _AskingKind(ToolKind[AskingBody]):
         body = AskingBody(message, args, to, form, reader.duration("timeout"), on_timeout)
         return body, signature(fields, returns)
 
+    @abstractmethod
     def read_answer(self, reader: Reader, on_timeout: str | None) -> tuple[Type | None, Type]:
         """The form, and the type of what is given back."""
-        raise NotImplementedError(self.key)
 
+    @abstractmethod
     def read_to(self, reader: Reader) -> Json:
-        raise NotImplementedError(self.key)
+        """Whom to ask."""
 
-    def one_step(self, tool: ToolSpec) -> bool:
-        return False
-
-    def why_not_one_step(self, tool: ToolSpec) -> tuple[str, str]:
+    def more_than_one_step(self, tool: ToolSpec) -> tuple[str, str]:
         return REMOTE
 
     def templates(self, tool: ToolSpec, graph: GraphSpec) -> Iterator[Template]:
         body = self.body(tool)
         yield text_template((*tool.path, self.key), body.message, tool.signature)
         yield value_template((*tool.path, self.to), body.to, tool.signature)
-
-    def check(self, tool: ToolSpec, graph: GraphSpec) -> Iterator[Diagnostic]:
-        yield from ()
 
     def lower(self, tool: ToolSpec) -> ir.Does:
         body = self.body(tool)

@@ -10,7 +10,7 @@ from agentflow.editor import vocabulary as v
 from agentflow.editor.vocabulary import Described
 from agentflow.spec.model import Body, ToolSpec
 from agentflow.spec.reader import Reader
-from agentflow.tools.kind import ToolKind
+from agentflow.tools.kind import SingleToolKind
 from agentflow.tools.outside import open_signature, signature_of
 from agentflow.tools.signature import Parameter, Signature
 from agentflow.types import Object
@@ -23,7 +23,7 @@ class CalledGraphBody(Body):
     callee: Callee
 
 
-class GraphToolKind(ToolKind[CalledGraphBody]):
+class GraphToolKind(SingleToolKind[CalledGraphBody]):
     key = "graph"
     elsewhere = {
         "args": "what a graph takes is its input",
@@ -47,10 +47,7 @@ class GraphToolKind(ToolKind[CalledGraphBody]):
             return None
         return CalledGraphBody(callee), _signature(callee)
 
-    def one_step(self, tool: ToolSpec) -> bool:
-        return False
-
-    def why_not_one_step(self, tool: ToolSpec) -> tuple[str, str]:
+    def more_than_one_step(self, tool: ToolSpec) -> tuple[str, str]:
         return REMOTE
 
     def lower(self, tool: ToolSpec) -> ir.Does:

@@ -14,7 +14,7 @@ from agentflow.spec.model import Body, GraphSpec, ToolSpec
 from agentflow.spec.reader import Reader
 from agentflow.spec.types import read_type_at
 from agentflow.tools import outside
-from agentflow.tools.kind import ToolKind
+from agentflow.tools.kind import SingleToolKind
 from agentflow.tools.signature import Signature
 from agentflow.types import STRING, Type
 
@@ -30,7 +30,7 @@ class CommandBody(Body):
     returns: Type | None
 
 
-class CommandKind(ToolKind[CommandBody]):
+class CommandKind(SingleToolKind[CommandBody]):
     key = "command"
     keys = ("args", "env", "returns")
     model = CommandBody

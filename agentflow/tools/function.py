@@ -9,7 +9,7 @@ from agentflow.editor import vocabulary as v
 from agentflow.editor.vocabulary import Described
 from agentflow.spec.model import Body, ToolSpec
 from agentflow.spec.reader import Reader
-from agentflow.tools.kind import ToolKind
+from agentflow.tools.kind import SingleToolKind
 from agentflow.tools.python import Problem, signature
 from agentflow.tools.signature import Signature
 
@@ -21,7 +21,7 @@ class PythonBody(Body):
     function: str
 
 
-class PythonKind(ToolKind[PythonBody]):
+class PythonKind(SingleToolKind[PythonBody]):
     key = "python"
     elsewhere = {
         "args": "the parameters of a function are read from its source",
@@ -42,10 +42,9 @@ class PythonKind(ToolKind[PythonBody]):
         module, _, function = (reference or "").partition(":")
         return PythonBody(reference or "", module, function), found
 
-    def one_step(self, tool: ToolSpec) -> bool:
-        return tool.signature is None or not tool.signature.keeps_own_journal
-
-    def why_not_one_step(self, tool: ToolSpec) -> tuple[str, str]:
+    def more_than_one_step(self, tool: ToolSpec) -> tuple[str, str] | None:
+        if tool.signature is None or not tool.signature.keeps_own_journal:
+            return None
         return "keeps its own journal", "undo with a function that takes no restate.Context"
 
     def lower(self, tool: ToolSpec) -> ir.Does:

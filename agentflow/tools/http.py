@@ -14,7 +14,7 @@ from agentflow.nodes.kind import Template
 from agentflow.spec.model import MISSING, Body, GraphSpec, Missing, ToolSpec
 from agentflow.spec.reader import Reader
 from agentflow.tools import outside
-from agentflow.tools.kind import ToolKind
+from agentflow.tools.kind import SingleToolKind
 from agentflow.tools.signature import Signature
 from agentflow.types import ANY, Enumeration, Json, Named, Object, Primitive, Type
 
@@ -33,7 +33,7 @@ class HttpBody(Body):
     hosts: tuple[str, ...]
 
 
-class HttpKind(ToolKind[HttpBody]):
+class HttpKind(SingleToolKind[HttpBody]):
     key = "http"
     keys = ("args", "headers", "body", "returns")
     model = HttpBody

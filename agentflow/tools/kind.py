@@ -21,7 +21,7 @@ B = TypeVar("B", bound=Body)
 
 
 class ToolKind(ABC, Generic[B]):
-    """One tool kind. Stateless; the registry holds one object of each."""
+    """One tool kind: a `SingleToolKind` or a `ToolSetKind`. Stateless; the registry holds one object of each."""
 
     key: ClassVar[str]  # that says that a tool is of this kind
     keys: ClassVar[tuple[str, ...]] = ()  # beside it and the common keys
@@ -34,10 +34,6 @@ class ToolKind(ABC, Generic[B]):
         assert isinstance(tool.body, self.model), tool.kind
         return tool.body
 
-    @abstractmethod
-    def read(self, reader: Reader) -> tuple[B, Signature | None] | None:
-        """Reads the key and its companions; what is wrong goes to the reader. None: nothing can be made of it."""
-
     def completed(self, tool: ToolSpec, tools: Mapping[str, ToolSpec]) -> ToolSpec:
         """The tool, once all others have been read; for what follows from them."""
         return tool
@@ -46,13 +42,9 @@ class ToolKind(ABC, Generic[B]):
         """The names of the graph's tools that a call of it calls in its turn."""
         return ()
 
-    def one_step(self, tool: ToolSpec) -> bool:
-        """Whether a call is exactly one durable step, as an undo must be."""
-        return True
-
-    def why_not_one_step(self, tool: ToolSpec) -> tuple[str, str]:
-        """What makes it more than one step, `keeps its own journal`; and what to do about it."""
-        raise NotImplementedError(self.key)
+    def more_than_one_step(self, tool: ToolSpec) -> tuple[str, str] | None:
+        """Why a call is not one durable step, as an undo must be, `keeps its own journal`; and what to do about it."""
+        return None
 
     def templates(self, tool: ToolSpec, graph: GraphSpec) -> Iterator[Template]:
         """The tool's own texts; those of its compensation come from `nodes.common`."""
@@ -64,6 +56,14 @@ class ToolKind(ABC, Generic[B]):
 
     @abstractmethod
     def lower(self, tool: ToolSpec) -> ir.Does: ...
+
+
+class SingleToolKind(ToolKind[B]):
+    """A kind whose entry is one tool."""
+
+    @abstractmethod
+    def read(self, reader: Reader) -> tuple[B, Signature | None] | None:
+        """Reads the key and its companions; what is wrong goes to the reader. None: nothing can be made of it."""
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,6 @@ class ToolSetKind(ToolKind[B]):
     @abstractmethod
     def read_all(self, reader: Reader, name: str) -> list[Member] | None:
         """Reads the key and its companions. None: nothing can be made of it."""
-
-    def read(self, reader: Reader) -> tuple[B, Signature | None] | None:
-        raise NotImplementedError(self.key)
 
     def names(self, reader: Reader) -> tuple[str, ...]:
         """The members that the author lists, at least one."""

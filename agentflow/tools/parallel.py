@@ -12,7 +12,7 @@ from agentflow.editor.vocabulary import Described
 from agentflow.spec.model import Body, ToolSpec
 from agentflow.spec.reader import Reader
 from agentflow.toolnames import offered
-from agentflow.tools.kind import ToolKind
+from agentflow.tools.kind import SingleToolKind
 from agentflow.tools.outside import read_args, signature
 from agentflow.tools.signature import Signature
 from agentflow.types import ANY, Field, Object, Type
@@ -26,7 +26,7 @@ class ParallelToolBody(Body):
     members: Mapping[str, tuple[str, ...] | None]  # the arguments that each takes; None: all, its server knows which
 
 
-class ParallelToolKind(ToolKind[ParallelToolBody]):
+class ParallelToolKind(SingleToolKind[ParallelToolBody]):
     key = "parallel"
     keys = ("args",)
     elsewhere = {
@@ -76,10 +76,7 @@ class ParallelToolKind(ToolKind[ParallelToolBody]):
     def called(self, tool: ToolSpec) -> tuple[str, ...]:
         return tuple(self.body(tool).members)
 
-    def one_step(self, tool: ToolSpec) -> bool:
-        return False
-
-    def why_not_one_step(self, tool: ToolSpec) -> tuple[str, str]:
+    def more_than_one_step(self, tool: ToolSpec) -> tuple[str, str]:
         return "runs several tools", "name a tool that is one step"
 
     def lower(self, tool: ToolSpec) -> ir.Does:

@@ -9,13 +9,15 @@ from agentflow.tools.called_graph import GraphToolKind
 from agentflow.tools.command import CommandKind
 from agentflow.tools.function import PythonKind
 from agentflow.tools.http import HttpKind
-from agentflow.tools.kind import ToolKind
+from agentflow.tools.kind import SingleToolKind, ToolSetKind
 from agentflow.tools.mcp import McpKind
 from agentflow.tools.openapi import OpenApiKind
 from agentflow.tools.parallel import ParallelToolKind
 from agentflow.tools.service import ServiceToolKind
 
-KINDS: dict[str, ToolKind[Any]] = {  # Any: each kind has its own body, and only the kind itself looks into it
+KINDS: dict[
+    str, SingleToolKind[Any] | ToolSetKind[Any]
+] = {  # Any: each kind has its own body, and only the kind itself looks into it
     kind.key: kind
     for kind in (
         PythonKind(),

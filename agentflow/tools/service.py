@@ -11,7 +11,7 @@ from agentflow.nodes.service import read_target
 from agentflow.spec.model import Body, ToolSpec
 from agentflow.spec.reader import Reader
 from agentflow.tools.called_graph import REMOTE
-from agentflow.tools.kind import ToolKind
+from agentflow.tools.kind import SingleToolKind
 from agentflow.tools.outside import read_args, read_returns, signature
 from agentflow.tools.signature import Signature
 from agentflow.types import ANY, Type
@@ -25,7 +25,7 @@ class ServiceToolBody(Body):
     returns: Type | None
 
 
-class ServiceToolKind(ToolKind[ServiceToolBody]):
+class ServiceToolKind(SingleToolKind[ServiceToolBody]):
     key = "service"
     keys = ("args", "returns")
     elsewhere = {
@@ -52,10 +52,7 @@ class ServiceToolKind(ToolKind[ServiceToolBody]):
             return None
         return ServiceToolBody(*target, args, returns), signature(fields, returns or ANY)
 
-    def one_step(self, tool: ToolSpec) -> bool:
-        return False
-
-    def why_not_one_step(self, tool: ToolSpec) -> tuple[str, str]:
+    def more_than_one_step(self, tool: ToolSpec) -> tuple[str, str]:
         return REMOTE
 
     def lower(self, tool: ToolSpec) -> ir.Does:
