@@ -106,7 +106,7 @@ class AgentSteps:
         await invocation.reserve("tool_calls", self.path, sum(together.steps_of(call.tool) for call in calls))
         places = [self.run.inside(call.address, own_scope=False) for call in calls]
         called = [together.Called(at, call.tool, call.args) for at, call in zip(places, calls, strict=True)]
-        gates = [remote_tools.confirmation(at, call.tool, call.args) for at, call in zip(places, calls, strict=True)]
+        gates: dict[int, Flight] = {}
         flights: list[Flight] = []
         pending: dict[Future, tuple[int, Flight]] = {}
         late: list[tuple[int, Flight]] = []
@@ -116,14 +116,23 @@ class AgentSteps:
             late.extend((at, flight) for flight in started if isinstance(flight, LateCall))
             pending.update({flight.future: (at, flight) for flight in started if not isinstance(flight, LateCall)})
 
-        for at, gate in enumerate(gates):
-            fly(at, *([gate] if gate is not None else called[at].start()))
-        asked = [flight for flight in flights if flight.waits is not None]
-        for flight in asked:
-            invocation.report.waiting(flight.run.path, flight.waits or {}, invocation.now)
+        def begin() -> None:
+            for at, (place, call) in enumerate(zip(places, calls, strict=True)):
+                if (gate := remote_tools.confirmation(place, call.tool, call.args)) is not None:
+                    gates[at] = gate
+                    fly(at, gate)
+            for at, one in enumerate(called):
+                if at not in gates:
+                    fly(at, *one.start())
+
+        asked: list[Flight] = []
         refused: dict[int, str] = {}
         errors: list[NodeError] = []
         try:
+            begin()
+            asked += [flight for flight in flights if flight.waits is not None]
+            for flight in asked:
+                invocation.report.waiting(flight.run.path, flight.waits or {}, invocation.now)
             while late or pending:
                 while late:
                     at, flight = late.pop(0)
@@ -136,7 +145,7 @@ class AgentSteps:
                         if flight in asked:
                             asked.remove(flight)
                             invocation.report.ended(flight.run.path, "succeeded", invocation.now)
-                        if flight is not gates[at]:
+                        if flight is not gates.get(at):
                             called[at].landed(flight, value)
                         elif not value["approved"]:
                             refused[at] = remote_tools.refusal(calls[at].tool, value)
@@ -150,6 +159,9 @@ class AgentSteps:
                             for _, rest in pending.values():
                                 rest.end(cut=False)
                                 await rest.cancel()
+        except NodeError:  # of a call that could not begin
+            await abandon(invocation, [flight for _, flight in pending.values()], cut=False)
+            raise
         except Interruption as interruption:
             left = [flight for _, flight in pending.values()]
             await abandon(invocation, left, cut=isinstance(interruption, TimedOut))

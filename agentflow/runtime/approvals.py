@@ -78,6 +78,15 @@ class ApprovalFlight(GateFlight):
         return {"approved": approved, **decision}
 
 
+class ToldFlight(ApprovalFlight):
+    """Of a call: whoever made it is told how it was decided. There is no form to fill in."""
+
+    async def take(self) -> Json:
+        decision = await super().take()
+        assert isinstance(decision, dict)
+        return {name: given for name, given in decision.items() if name != "form"}
+
+
 class QuestionFlight(GateFlight):
     async def take(self) -> Json:
         given = await self._given()
@@ -147,7 +156,7 @@ def tool_gate(
     if kind == "ask":
         flight = QuestionFlight(run, future, on_timeout)
     else:
-        flight = ApprovalFlight(run, future, on_timeout, "continue")
+        flight = ToldFlight(run, future, on_timeout, "continue")
     flight.waits = _waits(run, gate)
     return flight
 
