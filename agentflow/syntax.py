@@ -312,7 +312,7 @@ def spelled(of: Expression) -> str:
             return f"{spelled(inside)}[{key!r}]"
         case Item(of=inside) | Slice(of=inside):
             return f"{spelled(inside)}[...]"
-        case Filtered(of=inside, name=name):
+        case Filtered(of=inside, name=name) if spelled(inside) != "the value":
             return f"{spelled(inside)} | {name}"
         case Const(value=None):
             return "none"

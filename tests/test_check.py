@@ -152,6 +152,45 @@ def test_a_loop_may_filter_what_is_null(codes: Codes) -> None:
     assert codes(both + '  a: {value: "{{ both.one.x if both.one else both.two }}"}\n') == []
 
 
+LISTS = """
+  found:
+    for_each: input.tags
+    on_failure: collect
+    do: {value: {id: "{{ item }}", note: "{{ input.note }}", n: "{{ index }}", of: {place: "{{ item }}"}}}
+"""
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "found | select | map(attribute='id') | join(', ')",
+        "found | reject('none') | map(attribute='of.place') | sort | first | default('')",
+        "found | selectattr('n', 'gt', 3) | sum(attribute='n')",
+        "found | selectattr('note') | map(attribute='note') | map('upper') | join",
+        "found | rejectattr('note', 'none') | map(attribute='note') | map('trim') | join",
+        "found | selectattr('note', 'eq', 'x') | map(attribute='note') | sort | join",
+        "found | map(attribute='n', default=0) | sum",
+        "found | select | map(attribute='note') | map('default', '-') | join",
+        "found | select | sort(attribute='of.place') | map(attribute='id') | list",
+        "[1, input.count] | max + 1",
+        "input.any | map(attribute='x') | sum",
+        "input.any | items | list",
+        "'x' in input.text and 'x' in input.tags and 'x' in input.any",
+        "input.text[:3] ~ input.tags[1:]",
+        "input.text > 'a' and input.count <= input.tags | length and input.any > 3",
+    ],
+)
+def test_filters_that_can_do_what_they_do(codes: Codes, value: str) -> None:
+    assert codes("nodes:\n" + LISTS.lstrip("\n") + f'  it: {{value: "{{{{ {value} }}}}"}}\n') == []
+
+
+def test_what_a_filter_leaves_out_is_not_null_for_the_items_either(codes: Codes) -> None:
+    each = "  it: {for_each: found | selectattr('note'), do: {value: \"{{ item.note | upper }}\"}}\n"
+    assert codes("nodes:\n" + LISTS.lstrip("\n") + each) == []
+    kept = each.replace("selectattr('note')", "rejectattr('note')")
+    assert codes("nodes:\n" + LISTS.lstrip("\n") + kept) == ["maybe-null", "maybe-null"]
+
+
 def test_lists_may_be_empty(codes: Codes) -> None:
     for text in ("input.tags[0]", "input.tags | first", "input.tags | last"):
         assert codes(f'nodes:\n  a: {{value: "{{{{ ({text}) ~ 1 }}}}"}}\n') == ["maybe-null"]

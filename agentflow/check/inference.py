@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from agentflow import syntax
-from agentflow.check import filtered, findings
+from agentflow.check import elements, filtered, findings
 from agentflow.check.algebra import (
     NOTHING,
     apart,
@@ -18,6 +18,7 @@ from agentflow.check.algebra import (
     field_of,
     fields_of,
     is_number,
+    is_text,
     may_be_null,
     nullable,
     opaque,
@@ -156,6 +157,9 @@ class Inference:
                     if end is not None:
                         self._number(end, known)
                 sliced = self._needed(of.of, known, "a part of it is taken")
+                if apart(sliced, STRING, self.types) and apart(sliced, ListOf(ANY), self.types):
+                    self._find(lambda: findings.not_usable(of.of, sliced, "a list or text"))
+                    return ANY
                 return STRING if isinstance(sliced, Enumeration) else sliced
             case syntax.ListLiteral(items=items):
                 return ListOf(union(self._literal(item, known) for item in items) if items else NOTHING)
@@ -292,17 +296,37 @@ class Inference:
         for op, right in of.rest:
             if op in ("in", "not in"):
                 there = self._needed(right, known, "it is looked into")
-                if isinstance(right, syntax.ListLiteral):
-                    for item in right.items:
-                        self._equality(left, here, item, self.of(item, known))
-                elif isinstance(there, ListOf):
-                    self._equality(left, here, right, there.of)
+                self._looked_for(left, here, right, there, known)
             else:
                 there = self.of(right, known)
                 if op in ("==", "!="):
                     self._equality(left, here, right, there)
+                else:
+                    self._order(of, here, there)
             left, here = right, there
         return BOOLEAN
+
+    def _looked_for(self, left: Expression, here: Type, right: Expression, there: Type, known: Known) -> None:
+        """One thing in another: an element in a list, text in text, a key in an object."""
+        if isinstance(right, syntax.ListLiteral):
+            for item in right.items:
+                self._equality(left, here, item, self.of(item, known))
+        elif isinstance(there, ListOf):
+            self._equality(left, here, right, there.of)
+        elif is_text(there):
+            if may_be_null(here):
+                self._find(lambda: findings.may_be_null(left, "it is looked for in a text", self._why(left)))
+            elif apart(here, STRING, self.types):
+                self._find(lambda: findings.not_usable(left, here, "text, to be looked for in text"))
+        elif element_of(there, self.types) is None:
+            self._find(lambda: findings.not_usable(right, there, "a list or text, to be looked into"))
+
+    def _order(self, of: syntax.Compare, left: Type, right: Type) -> None:
+        """Less and greater: numbers with numbers, text with text, as far as the types are known."""
+        if any(not apart(left, sort, self.types) and not apart(right, sort, self.types) for sort in (NUMBER, STRING)):
+            return
+        mine, other = (without_null(resolved(one, self.types)) for one in (left, right))
+        self._find(lambda: findings.unordered(of, mine, other))
 
     def _equality(self, left: Expression, here: Type, right: Expression, there: Type) -> None:
         if NULL in (here, there) or not apart(here, there, self.types):
@@ -329,8 +353,7 @@ class Inference:
 
     def _filtered(self, of: syntax.Filtered, known: Known) -> Type:
         args = [self.of(arg, known) for arg in of.args]
-        for _, value in of.named:
-            self.of(value, known)
+        named = {name: self.of(value, known) for name, value in of.named}
         if of.name == "default":
             inside = self.of(of.of, known, lenient=True)
             return inside if not may_be_null(inside) else union((without_null(inside), *(args[:1] or [STRING])))
@@ -340,7 +363,10 @@ class Inference:
             self.of(of.of, known)
             return STRING
         inside = self._needed(of.of, known, f"{quoted(of.name)} takes no null")
-        return self._narrowed(of, filtered.type_of(of, inside, args, self.types), known)
+        if self.report is not None:
+            for finding in elements.unfit(of, inside, self.types):
+                self.report(finding)
+        return self._narrowed(of, filtered.type_of(of, inside, args, named, self.types), known)
 
     def _tested(self, of: syntax.Tested, known: Known) -> Type:
         for arg in of.args:
