@@ -124,7 +124,8 @@ def _line(event: Mapping[str, Any], name: str) -> str:
         elif waits.get("until"):
             line += f" until {waits['until']}"
         if waits.get("id"):
-            line += f"\n  {'':<20} agentflow approve {waits['id']}"
+            command = "answer" if waits.get("kind") == "ask" else "approve"
+            line += f"\n  {'':<20} agentflow {command} {waits['id']}"
     return line
 
 

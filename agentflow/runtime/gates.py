@@ -230,7 +230,12 @@ def _mismatch(wanted: dict[str, Json], form: Json) -> str | None:
     from jsonschema import Draft202012Validator
 
     error = next(Draft202012Validator(wanted).iter_errors(form), None)
-    return None if error is None else f"at {error.json_path}: {error.message}"
+    if error is None:
+        return None
+    inner = [each for each in error.context or () if each.schema != {"type": "null"}]
+    if error.schema is not None and len(error.schema.get("anyOf", ())) == 2 and len(inner) == 1:
+        error = inner[0]  # of a field that may be null: what is wrong with it as it was given
+    return f"at {error.json_path}: {error.message}"
 
 
 def _filled(wanted: Mapping[str, Any], value: Json, types: Mapping[str, Any]) -> Json:

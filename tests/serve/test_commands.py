@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from serving import DESK, ECHO, TOOLS, Served, wait_until
 
+from agentflow.cli import follow
+
 Agentflow = Callable[..., tuple[int, str, str]]
 
 
@@ -71,6 +73,12 @@ def test_run_shows_progress_and_prints_the_output_alone(desk: Served, agentflow:
     assert "  " + " " * 20 + " agentflow approve desk/p/sign_off" in lines
     assert lines[-1].split() == ["pay", "succeeded"]
     assert "\x1b" not in err
+
+
+def test_who_follows_a_run_is_told_how_to_answer_its_questions() -> None:
+    waits = {"kind": "ask", "id": "desk/p/brief", "message": "Which tone?"}
+    (told,) = follow.as_text([{"type": "node", "node": "brief", "state": "waiting", "waits": waits}], "desk p")
+    assert told.split() == "brief waiting: Which tone? agentflow answer desk/p/brief".split()
 
 
 def test_approvals_lists_what_scripts_rely_on(agentflow: Agentflow) -> None:

@@ -62,7 +62,7 @@ nodes:
   sign:
     approval: How much?
     approvers: [ada]
-    form: {amount: integer, why: {type: string, optional: true}}
+    form: {amount: integer, why: {type: string, optional: true}, days: {type: integer, minimum: 1, optional: true}}
 output: "{{ sign.form.amount if sign.form else 0 }}"
 """,
     ),
@@ -205,6 +205,8 @@ def test_a_form_must_fit(service: Service) -> None:
     for form in (None, {}, {"amount": "5"}, {"amount": 5, "other": 1}):
         status, message = refusal(service, "ok_form", "form/sign", "approve", form=form)
         assert status == 400 and message.startswith("the form does not fit: at $")
+    status, message = refusal(service, "ok_form", "form/sign", "approve", form={"amount": 5, "days": 0})
+    assert (status, message) == (400, "the form does not fit: at $.days: 0 is less than the minimum of 1")
     service.decide("ok_form", "form/sign", "approve", form={"amount": 5}).checked()
     assert service.attach(run) == 5
 
