@@ -78,7 +78,7 @@ def test_run_shows_progress_and_prints_the_output_alone(desk: Served, agentflow:
 def test_who_follows_a_run_is_told_how_to_answer_its_questions() -> None:
     waits = {"kind": "ask", "id": "desk/p/brief", "message": "Which tone?"}
     (told,) = follow.as_text([{"type": "node", "node": "brief", "state": "waiting", "waits": waits}], "desk p")
-    assert told.split() == "brief waiting: Which tone? agentflow answer desk/p/brief".split()
+    assert told.split() == ["brief", "waiting:", "Which", "tone?", "agentflow", "answer", "desk/p/brief"]
 
 
 def test_approvals_lists_what_scripts_rely_on(agentflow: Agentflow) -> None:
