@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import tempfile
@@ -65,11 +66,10 @@ def _write(path: Path, text: str) -> None:
     target = path.resolve()
     mark = "\ufeff" if target.read_bytes().startswith(b"\xef\xbb\xbf") else ""
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
+    with contextlib.ExitStack() as unfinished:
+        unfinished.callback(os.unlink, name)
         with os.fdopen(handle, "wb") as file:
             file.write((mark + text).encode())
         os.chmod(name, target.stat().st_mode & 0o7777)
         os.replace(name, target)
-    except BaseException:
-        os.unlink(name)
-        raise
+        unfinished.pop_all()

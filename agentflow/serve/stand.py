@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -51,11 +52,10 @@ class Stand:
         self.ingress = Ingress(self._engine.ingress)
 
     async def __aenter__(self) -> Stand:
-        try:
+        async with contextlib.AsyncExitStack() as unfinished:
+            unfinished.push_async_callback(self._stop)
             await self._start()
-        except BaseException:
-            await self._stop()
-            raise
+            unfinished.pop_all()
         return self
 
     async def __aexit__(

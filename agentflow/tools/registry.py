@@ -15,9 +15,8 @@ from agentflow.tools.openapi import OpenApiKind
 from agentflow.tools.parallel import ParallelToolKind
 from agentflow.tools.service import ServiceToolKind
 
-KINDS: dict[
-    str, SingleToolKind[Any] | ToolSetKind[Any]
-] = {  # Any: each kind has its own body, and only the kind itself looks into it
+# Any: each kind has its own body, and only the kind itself looks into it.
+KINDS: dict[str, SingleToolKind[Any] | ToolSetKind[Any]] = {
     kind.key: kind
     for kind in (
         PythonKind(),
