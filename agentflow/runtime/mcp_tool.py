@@ -95,7 +95,7 @@ class Server(Listing):
                         started = StdioServerParameters(command=program, args=words, env=environment(self.env))
                         transport = stdio_client(started, errlog=said)
                     yield await stack.enter_async_context(Client(transport, cache=None))
-            except Exception as error:
+            except Exception as error:  # also groups, in which the protocol's tasks wrap what went wrong in them
                 raise _mapped(error, self._name(), _tail(said), sending) from None
 
     def _name(self) -> str:

@@ -277,7 +277,7 @@ async def tool_step(
             unknown = unknown or error.unknown
             told, text = error.told, mask(error.message)
             return failure(error.kind, text, code=error.code, told=told, unknown=unknown, tries=tries)
-        except Exception as error:
+        except Exception as error:  # the tool's own: whatever is not known to be final may pass
             last = error
         kind = "timeout" if isinstance(last, TimeoutError) else "tool"
         unknown = unknown or _unknown(last)

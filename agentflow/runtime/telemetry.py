@@ -67,7 +67,7 @@ class Telemetry:
             for span in fresh:
                 self._make(int(trace, 16), span)
             await self._outbox.taken()
-        except Exception:
+        except Exception:  # of what the operator has configured, a sampler, say: a run does not fail for its spans
             log.exception("spans were lost")
 
     def _first(self, span: str) -> bool:
@@ -199,7 +199,7 @@ class Outbox(SpanProcessor):
         for exporter in self._exporters:
             try:
                 well = exporter.export(spans) is SpanExportResult.SUCCESS
-            except Exception:
+            except Exception:  # exporters are others' code, and this thread serves all runs
                 log.exception("spans were lost")
                 well = False
             if well != self._well:
@@ -237,7 +237,7 @@ def telemetry() -> Telemetry | None:
             continue
         try:
             exporters.append(found.load()())
-        except Exception:
+        except Exception:  # it is others' code, and reads the operator's settings: runs go on without it
             log.exception("traces are asked for, but the exporter %s does not start", name)
     if not exporters:
         return None

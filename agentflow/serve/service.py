@@ -134,7 +134,7 @@ def mount(applications: dict[str, Application], others: Mapping[str, Application
 
     async def application(scope: dict[str, Any], receive: Callable[..., Any], send: Callable[..., Any]) -> None:
         if scope["type"] != "http":
-            raise NotImplementedError(scope["type"])
+            raise ValueError(f"{scope['type']} is not served")  # how a server learns that there is no lifespan
         parts = scope["path"].split("/")
         if parts[1] in others:
             await others[parts[1]](scope, receive, send)
