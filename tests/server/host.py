@@ -168,7 +168,7 @@ def main() -> None:
         if pid == 0:
             try:
                 child(json.loads(line))
-            except BaseException:
+            except BaseException:  # whatever ends it: a fork never comes back into the loop of who made it
                 traceback.print_exc()
             finally:
                 sys.stderr.flush()
