@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from ports import free_port
 from standin import Answer, Standin, say, standin
+from tied import tied
 from transcript import Command, blocks, missing
 
 ROOT = Path(__file__).parents[1]
@@ -41,6 +42,7 @@ class Process:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            preexec_fn=tied,
         )
         self.printed = ""
         self.reader = threading.Thread(target=self._read, daemon=True)

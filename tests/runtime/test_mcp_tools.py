@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from ports import free_port
+from tied import tied
 
 from agentflow import ToolError
 from agentflow import runtime as af
@@ -30,7 +31,7 @@ ALLOW = ["add", "look", "refuse", "die"]
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
     number = free_port()
-    process = subprocess.Popen([sys.executable, DESK, str(number)], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, DESK, str(number)], stderr=subprocess.DEVNULL, preexec_fn=tied)
     try:
         for _ in range(600):
             with socket.socket() as trial:
@@ -111,7 +112,7 @@ def test_a_server_that_dies_in_a_call_may_have_done_it() -> None:
 
 def test_a_listening_server_that_dies_in_a_call_may_have_done_it() -> None:
     number = free_port()
-    process = subprocess.Popen([sys.executable, DESK, str(number)], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, DESK, str(number)], stderr=subprocess.DEVNULL, preexec_fn=tied)
     try:
         for _ in range(600):
             with socket.socket() as trial:

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import pytest
 from ports import free_port
+from tied import tied
 
 from agentflow.admin import Admin
 from agentflow.client import Ingress
@@ -185,6 +186,7 @@ class Served:
             text=True,
             env=environment,
             start_new_session=True,
+            preexec_fn=tied,
         )
         threading.Thread(target=self._read, args=(self.process,), daemon=True).start()
         if wait:

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from serving import Served, wait_until
+from tied import tied
 
 from agentflow.client import Refused, request
 from agentflow.driver import build
@@ -189,6 +190,7 @@ def command(served: Served, *words: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=tied,
     )
 
 

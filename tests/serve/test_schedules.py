@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from ports import free_port
 from serving import wait_until
+from tied import tied
 
 from agentflow.admin import Admin
 from agentflow.client import Refused, Unreachable
@@ -77,6 +78,7 @@ class Newsroom:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            preexec_fn=tied,
         )
         threading.Thread(target=self._read, args=(self.process, self.lines), daemon=True).start()
         wait_until(lambda: any(line.startswith("ready ") for line in self.lines), 60, lambda: "\n".join(self.lines))

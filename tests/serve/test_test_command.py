@@ -12,6 +12,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from tied import tied
 
 ROOT = Path(__file__).parents[2]
 
@@ -422,6 +423,7 @@ def test_ctrl_c_ends_all_that_was_started(project: Path, tmp_path: Path) -> None
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        preexec_fn=tied,
     )
     try:
         until(lambda: list(tmp_path.glob("*/engine.log")), 30)

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 from ports import free_port
+from tied import tied
 
 from agentflow.admin import Admin, text
 from agentflow.client import Answer, Unreachable, path, request
@@ -99,7 +100,9 @@ class Engine:
         self.base.mkdir(parents=True, exist_ok=True)
         command = [str(find(print)), "--base-dir", str(self.base), "--node-name", "test", "--no-logo"]
         with (self.base / "engine.log").open("ab") as log:
-            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
+            self.process = subprocess.Popen(
+                command, env=environment, stdout=log, stderr=subprocess.STDOUT, preexec_fn=tied
+            )
         until(self._ready, 60, "the engine's start")
 
     def _ready(self) -> bool:

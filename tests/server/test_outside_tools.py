@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from harness import DESK, PROJECT, Engine, Service, Zygote, until
 from ports import free_port
+from tied import tied
 
 from agentflow.client import Refused
 from tests.runtime.outside import Answer, Asked, Outside, outside
@@ -441,7 +442,7 @@ def test_a_server_that_is_down_holds_the_run_until_it_is_there(service: Service,
         return any(row.get("last_failure") for row in service.engine.invocations(f"id = '{invocation}'"))
 
     until(tried, 40, "a failure")
-    server = subprocess.Popen([sys.executable, str(MCP_DESK), str(FAR)], stderr=subprocess.DEVNULL)
+    server = subprocess.Popen([sys.executable, str(MCP_DESK), str(FAR)], stderr=subprocess.DEVNULL, preexec_fn=tied)
     try:
         assert service.result(graph, "down", timeout=90) == value
     finally:
