@@ -58,7 +58,7 @@ class Child:
 
     async def stop(self, patience: float) -> None:
         """End it: asked first, made to after `patience` seconds."""
-        for number, wait in ((signal.SIGTERM, patience), (signal.SIGKILL, 5.0)):
+        for number, wait in ((signal.SIGTERM, patience), (signal.SIGKILL, 30.0)):
             if not self.alive:
                 break
             with contextlib.suppress(ProcessLookupError):

@@ -22,6 +22,7 @@ from agentflow.types import Json
 HOST = "127.0.0.1"
 # What waits keeps its attempt: one that was suspended while a step of it is still at work would hear of nothing else.
 WAITS = {"RESTATE_WORKER__INVOKER__INACTIVITY_TIMEOUT": "10m"}
+LAST = 5.0  # seconds until the end of a process is heard of, after its connections have broken off
 OFFLINE = {"AGENTFLOW_OFFLINE": "1", "AGENTFLOW_APPROVAL_KEY": ""}
 
 
@@ -67,6 +68,7 @@ class Stand:
         environment = {**OFFLINE, "AGENTFLOW_ADMIN": self.admin.url}
         worker = Worker(self._socket, self._folder / "service.log", environment)
         service = await worker.spawn()
+        self._socket.close()  # once the service has ended, nobody is to be waited for at its port
         self._children.append(service)
         log = self._folder / "engine.log"
         engine = await self._engine.start(log)
@@ -91,6 +93,14 @@ class Stand:
         for child in self._children:
             await child.stop(0)
         self._socket.close()
+
+    async def lost(self) -> None:
+        """One of the two did not answer: raises ServeError if it has ended, of which we may hear a moment later."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST):
+                while all(child.alive for child in self._children):
+                    await asyncio.sleep(0.02)
+        self.check()
 
     def check(self) -> None:
         """Raises ServeError once one of the two has ended: then nothing more will happen."""

@@ -115,7 +115,7 @@ class Conductor:
                 await asyncio.to_thread(self._begin)
                 over = await asyncio.to_thread(self._round)
             except Unreachable:
-                self.stand.check()
+                await self.stand.lost()
                 raise
             for one in over:
                 self.running.remove(one)

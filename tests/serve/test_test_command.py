@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -9,10 +10,15 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 from tied import tied
+
+from agentflow.serve.errors import ServeError
+from agentflow.serve.stand import Stand
 
 ROOT = Path(__file__).parents[2]
 
@@ -409,6 +415,20 @@ def test_a_service_that_dies_ends_the_command_and_leaves_nothing(project: Path, 
     done = run(project, "fatal", environment={"TMPDIR": str(tmp_path)})
     assert done.returncode == 1 and "error: the service ended:" in done.stdout and "good bye" in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_end_of_a_service_may_be_heard_of_after_its_last_answer(tmp_path: Path) -> None:
+    stand: Any = object.__new__(Stand)
+    child = SimpleNamespace(name="service", alive=True)
+    stand._folder, stand._children = tmp_path, [child]
+    (tmp_path / "service.log").write_text("good bye")
+
+    async def ends_late() -> None:
+        asyncio.get_running_loop().call_later(0.1, setattr, child, "alive", False)
+        await stand.lost()
+
+    with pytest.raises(ServeError, match="the service ended: \n  good bye"):
+        asyncio.run(ends_late())
 
 
 def test_ctrl_c_ends_all_that_was_started(project: Path, tmp_path: Path) -> None:
