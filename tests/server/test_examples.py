@@ -223,7 +223,7 @@ def claim(amount: int) -> dict[str, object]:
 
 
 def test_a_small_claim_needs_nobody_and_a_large_one_waits_for_a_person(service: Service) -> None:
-    output = service.run("claim", "small", claim(200))
+    output = service.run("claim", "small-claim", claim(200))
     assert output["decision"] == "pay" and output["receipt"] == "p-7"
     run = service.send("claim", "large", claim(5000))
     service.gate("claim", "large/sign_off")

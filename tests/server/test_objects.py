@@ -116,7 +116,7 @@ HELPER = """
 helper:
   - {if: "'broken' in prompt", error: 400}
   - {if: "'slow' in prompt and step == 0", call: {tool: act, with: {name: begun}}}
-  - {if: "'slow' in prompt and step > 0", say: slowly, delay: 30s}
+  - {if: "'slow' in prompt and step > 0", say: slowly, delay: 10s}
   - {if: "'long' in prompt", say: at length, delay: 700ms}
   - {if: "'jot' in prompt and step == 0", calls: [{tool: jot, with: {name: a}}]}
   - {if: "'jot' in prompt and step == 1", call: {tool: jot, with: {name: b}}}

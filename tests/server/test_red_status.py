@@ -18,7 +18,7 @@ nodes:
   top:
     approval: Top?
     approvers: [bob]
-    timeout: 500ms
+    timeout: 2s
     escalate: [{to: [chief], timeout: 1h}]
     on_timeout: reject
   busy: {tool: look, with: {name: busy}, when: input.work}

@@ -98,9 +98,12 @@ output: "{{ one_of.winner }}"
 """,
     ),
     graph(
-        "asks", "nodes:\n  gate: {approval: Really?, approvers: [ann]}\n  after: {emit: said, data: '{{ gate.by }}'}"
+        "questions",
+        "nodes:\n  gate: {approval: Really?, approvers: [ann]}\n  after: {emit: said, data: '{{ gate.by }}'}",
     ),
-    graph("asks_quietly", "nodes:\n  gate: {approval: Really?, approvers: [ann]}\n  after: {value: '{{ gate.by }}'}"),
+    graph(
+        "questions_quietly", "nodes:\n  gate: {approval: Really?, approvers: [ann]}\n  after: {value: '{{ gate.by }}'}"
+    ),
     graph(
         "many",
         "input: {text: string}\nnodes:\n"
@@ -246,7 +249,7 @@ def test_who_waits_hears_of_it_when_it_happens(service: Service) -> None:
 
 def test_an_idle_reader_costs_the_engine_little(service: Service) -> None:
     """Six seconds of waiting for nothing are a handful of looks, and leave no journals."""
-    for name in ("asks", "asks_quietly"):
+    for name in ("questions", "questions_quietly"):
         run = service.send(name, "idle")
         service.gate(name, "idle/gate")
         until(lambda name=name: "waiting" in states(asked(service, name, "idle", 0, "1s")["events"]), 20, "the event")
@@ -270,14 +273,16 @@ def test_the_losers_of_a_race_tell_their_end_once(service: Service) -> None:
 
 
 def test_a_run_that_waits_tells_for_what(service: Service) -> None:
-    service.send("asks", "a")
-    gate = service.gate("asks", "a/gate")
+    service.send("questions", "a")
+    gate = service.gate("questions", "a/gate")
     waiting = until(
-        lambda: [e for e in asked(service, "asks", "a", 0, "5s")["events"] if e.get("state") == "waiting"], 20, "it"
+        lambda: [e for e in asked(service, "questions", "a", 0, "5s")["events"] if e.get("state") == "waiting"],
+        20,
+        "it",
     )
     assert waiting[0]["waits"]["id"] == gate["id"] and waiting[0]["node"] == "gate"
-    service.decide("asks", "a/gate", "approve", by="ann").checked()
-    events = whole(service, "asks", "a")
+    service.decide("questions", "a/gate", "approve", by="ann").checked()
+    events = whole(service, "questions", "a")
     assert told(events, "gate") == ["running", "waiting", "succeeded"] and emitted(events) == [("said", "ann")]
 
 
