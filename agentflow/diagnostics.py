@@ -66,6 +66,12 @@ def quoted(value: object) -> str:
     return '"' + escaped.replace('"', '\\"') + '"'
 
 
+def pointed(path: Path) -> str:
+    """The last name of a place, and where in it: `tags[2]`."""
+    at = max((at for at, step in enumerate(path) if isinstance(step, str)), default=0)
+    return quoted("".join(str(step) if index == 0 else f"[{step}]" for index, step in enumerate(path[at:])))
+
+
 def nearest(name: str, choices: Iterable[str], cutoff: float = 0.6) -> str | None:
     """The choice that was probably meant, if one is near enough."""
     found = difflib.get_close_matches(name[:100], list(choices), n=1, cutoff=cutoff)

@@ -44,17 +44,29 @@ def compile(path: Path, lowered: bool = True) -> Result:
     source, found = read(path)
     if source is None:
         return Result(None, ordered(found), None)
+    misread = {(one.file, one.span.line, one.span.column) for one in found}
     graph, problems = parse(source)
     found += problems
     if graph is not None:
         from agentflow.check import check
 
         found += check(graph)
+    found = _without_echoes(found, misread)
     if graph is None or not lowered or any(problem.severity == "error" for problem in found):
         return Result(None, ordered(found), source)
     from agentflow.lower import lower
 
     return Result(lower(graph), ordered(found), source)
+
+
+def _without_echoes(found: list[Diagnostic], misread: set[tuple[str, int, int]]) -> list[Diagnostic]:
+    """What YAML took for something else is told once: what is wrong with what it was taken for follows from that."""
+    first: dict[tuple[str, int, int], str] = {}
+    for one in found:
+        place = (one.file, one.span.line, one.span.column)
+        if place in misread:
+            first.setdefault(place, one.code)
+    return [one for one in found if first.get((one.file, one.span.line, one.span.column), one.code) == one.code]
 
 
 def build(path: Path, folder: Path) -> Built:

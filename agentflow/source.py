@@ -22,6 +22,7 @@ from agentflow.yamltree import Mark, Marks, Stop, begins, build, ends
 MAX_BYTES = 1024 * 1024
 START = Span(1, 1, 1, 1)
 _LINE_BREAK = re.compile(r"\r\n|\n|\r")
+_PROPERTIES = re.compile(r"(?:[&!]\S*\s+)*")  # an anchor before a value
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -67,6 +68,7 @@ class Source:
         if not isinstance(mark, ScalarEvent):
             return self.span(path)
         start, end = _ends(mark)
+        start += len(_PROPERTIES.match(self.text, start, end)[0])  # type: ignore[index]  # it matches nothing, too
         found = places(self.text[start:end], mark.style, mark.value)
         last = min(offset + max(length, 1), len(mark.value))
         if found is None or not 0 <= offset < len(found):
@@ -109,6 +111,11 @@ class Source:
 
     def is_included(self, path: Path) -> bool:
         return path[:2] in self.parts
+
+    def is_no_mapping(self, path: Path) -> bool:
+        """Whether something stands at a path, and is no mapping."""
+        _, mark = self._find(path, exact=True)
+        return mark is not None and not (isinstance(mark, Marks) and not mark.items)
 
     def line(self, path: Path) -> int:
         return self.key_span(path).line

@@ -57,6 +57,7 @@ class _Skip:
 
 
 _SKIP = _Skip()
+_MERGED = _Skip()  # the key of what a merge key takes in: reported, and taken in all the same
 _NO_KEY = _Skip()
 
 
@@ -69,6 +70,7 @@ class _Frame:
     key: Any = _NO_KEY  # Any: a key of Json's, or one of the two above
     key_event: Event | None = None
     is_key: bool = False  # a mapping or list in the place of a key
+    merged: tuple[Any, Marks] | None = None  # the mapping that a merge key takes in
     template: bool = False  # `{{ ... }}` without quotes, which YAML reads as a mapping
 
 
@@ -191,6 +193,10 @@ class _Builder:
         marks = frame.marks
         marks.end = event
         value: Json = frame.data
+        if frame.merged is not None:
+            merged, merged_marks = frame.merged
+            for key in [key for key in merged if key not in frame.data]:
+                frame.data[key], marks.keys[key] = merged[key], merged_marks.keys[key]
         if frame.is_key:
             self.stack[-1].key = _SKIP
             self.stack[-1].key_event = event
@@ -203,16 +209,28 @@ class _Builder:
                 marks.start,
                 event,
                 note="YAML reads this as a mapping",
-                help=f'write "{value}"' if '"' not in value else "put the whole value in single quotes",
+                help=self._quoting(value),
             )
         if frame.anchor is not None:
             self.anchors[frame.anchor] = (value, marks)
         self._add(value, marks, marks.start)
 
+    def _quoting(self, value: str) -> str:
+        key = self.stack[-1].key if self.stack else _NO_KEY
+        if key in ("for_each", "switch", "until", "when"):
+            return f"{key} is an expression, which has no braces: write {value.strip('{} ')}"
+        return f'write "{value}"' if '"' not in value else "put the whole value in single quotes"
+
     def _alias(self, event: AliasEvent) -> None:
         anchored = self.anchors.get(event.anchor or "")
         if anchored is None:
-            self.report("yaml-syntax", f"the alias *{event.anchor} has nothing to stand for here", event, event)
+            self.report(
+                "yaml-syntax",
+                f"the alias *{event.anchor} has nothing to stand for here",
+                event,
+                event,
+                help="text that begins with * must be in quotes",
+            )
             raise Stop
         value, mark = anchored
         if isinstance(mark, Marks):
@@ -243,7 +261,9 @@ class _Builder:
         else:
             key = frame.key
             frame.key = _NO_KEY
-            if key is not _SKIP:
+            if key is _MERGED and isinstance(mark, Marks) and isinstance(value, dict):
+                frame.merged = (value, mark)
+            elif key.__class__ is not _Skip:
                 frame.data[key] = value
                 marks.keys[key] = (cast(Event, frame.key_event), mark)
         if isinstance(mark, Marks):
@@ -262,7 +282,7 @@ class _Builder:
             key = Truth("true" if key else "false")
         if key == "<<" and isinstance(event, ScalarEvent) and not event.style:
             self.report("merge-key", "merge keys (<<) are not part of the language", event, event)
-            return _SKIP
+            return _MERGED
         if isinstance(event, ScalarEvent) and self._cut_by_comma(frame, event):
             return _SKIP
         if key in frame.data:

@@ -11,7 +11,7 @@ from agentflow.check.findings import Finding
 from agentflow.check.inference import Inference, Known
 from agentflow.check.places import Analysis, Text
 from agentflow.check.types import Typed
-from agentflow.diagnostics import Diagnostic, Path, Span, quoted
+from agentflow.diagnostics import Diagnostic, Path, Span, pointed, quoted
 from agentflow.expressions import Leaf
 from agentflow.types import ANY, BOOLEAN, STRING, ListOf, Object, Type
 
@@ -74,7 +74,7 @@ def _handed_over(
     """A value that keeps its type, where a type is expected."""
     if opaque(expected):
         return
-    name = quoted(leaf.path[-1]) if leaf.path and isinstance(leaf.path[-1], str) else "what it is given to"
+    name = pointed(leaf.path) if leaf.path else "what it is given to"
     if may_be_null(type) and not may_be_null(expected):
         why = typed.names(text.scope).why_null(tree.name) if isinstance(tree, syntax.Name) else None
         yield findings.may_be_null(tree, f"{name} takes no null", why)

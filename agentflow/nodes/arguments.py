@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from agentflow.diagnostics import Diagnostic, Path, choices_help, quoted
+from agentflow.diagnostics import Diagnostic, Path, choices_help, nearest, pointed, quoted
 from agentflow.nodes.kind import Template
 from agentflow.source import Source
 from agentflow.spec.fit import misfit
 from agentflow.tools.signature import Signature
-from agentflow.types import ANY, STRING, Enumeration, Field, Json, Nullable, Object, Type
+from agentflow.types import ANY, STRING, Enumeration, Field, Json, ListOf, Nullable, Object, Type
 
 
 def templates(
@@ -53,16 +53,19 @@ def check(
     if signature is None:
         return
     known = [parameter.name for parameter in signature.parameters]
+    missing = [p.name for p in signature.parameters if p.required and p.name not in args]
     for name, data in args.items():
         parameter = signature.parameter(name)
         if parameter is not None:
             yield from _check_literal(data, (*path, name), parameter.type, source)
         elif not signature.open:
-            help = choices_help(name, [other for other in known if other not in args])
+            choices = [other for other in known if other not in args]
+            help = choices_help(name, choices)
+            if (meant := nearest(name, choices)) in missing:
+                missing.remove(meant)  # misspelt: that it lacks says the same again
             message = f"the {what} {quoted(tool)} has no {'parameter' if what == 'tool' else 'input'} {quoted(name)}"
             yield source.error("unknown-parameter", message, (*path, name), key=True, help=help)
-    missing = [p.name for p in signature.parameters if p.required and p.name not in args]
-    if missing:
+    if missing and not source.is_no_mapping(path):
         listed = ", ".join(quoted(name) for name in missing)
         message = f"the call of {quoted(tool)} lacks {listed}"
         yield source.error("missing-argument", message, call, help="arguments are given in with: {...}")
@@ -70,18 +73,26 @@ def check(
 
 def _check_literal(data: Json, path: Path, type: Type, source: Source) -> Iterator[Diagnostic]:
     reason = misfit(data, type)
+    if reason is not None and isinstance(data, list) and isinstance(bare := _bare(type), ListOf):
+        for index, item in enumerate(data):
+            yield from _check_literal(item, (*path, index), bare.of, source)
+        return
     if reason is None and isinstance(data, str) and "{{" in data and not _alone(data) and not _takes_text(type):
         reason = "text around {{ }}, a space too, makes the whole a text"
     if reason is not None:
-        yield source.error("argument-type", f"{quoted(path[-1])} does not fit its parameter: {reason}", path)
+        yield source.error("argument-type", f"{pointed(path)} does not fit its parameter: {reason}", path)
 
 
 def _alone(text: str) -> bool:
     return text.startswith("{{") and text.endswith("}}") and text.count("{{") == 1
 
 
+def _bare(type: Type) -> Type:
+    return type.of if isinstance(type, Nullable) else type
+
+
 def _takes_text(type: Type) -> bool:
-    bare = type.of if isinstance(type, Nullable) else type
+    bare = _bare(type)
     return bare in (ANY, STRING) or isinstance(bare, Enumeration)
 
 

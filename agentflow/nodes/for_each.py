@@ -81,7 +81,7 @@ class ForEachKind(Kind[ForEachBody]):
 
     def check(self, node: NodeSpec, context: Context) -> Iterator[Diagnostic]:
         item = self.body(node).item
-        if item != ITEM and context.name(item) is not None:
+        if item != ITEM and bad_name(item, "an item") is None and context.name(item) is not None:
             message = f"{quoted(item)} hides a name from outside"
             help = "call the item something else: names are seen from inside, and none has two meanings"
             yield context.graph.source.error("hidden-name", message, (*node.path, "as"), help=help)

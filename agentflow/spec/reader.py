@@ -281,7 +281,7 @@ class Reader:
 
 def spaced(key: str) -> str | None:
     """`value:1` is all one word to YAML."""
-    found = re.fullmatch(r"([a-z_]+):([^\s/].{0,60})", key)
+    found = re.fullmatch(r"(\w+):([^\s/].{0,60})", key)
     return f"a space is missing after the colon: write {found[1]}: {found[2]}" if found else None
 
 

@@ -6,13 +6,13 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from agentflow.diagnostics import Diagnostic, Path, choices_help, quoted
+from agentflow.diagnostics import Diagnostic, Path, choices_help, nearest, quoted
 from agentflow.nodes import arguments
 from agentflow.source import Source
 from agentflow.spec.confirm import read_confirm
 from agentflow.spec.model import Body, ToolSpec, UndoSpec
 from agentflow.spec.names import bad_name, is_broken
-from agentflow.spec.reader import Reader
+from agentflow.spec.reader import Reader, spaced
 from agentflow.spec.settings import read_retry, read_undo
 from agentflow.toolnames import offered
 from agentflow.tools.kind import SingleToolKind, ToolSetKind
@@ -81,12 +81,27 @@ def _kind(reader: Reader) -> SingleToolKind[Any] | ToolSetKind[Any] | None:
         message = f"{reader.what} is of two kinds: {' and '.join(quoted(kind) for kind in kinds)}"
         reader.error("several-verbs", message, reader.at(kinds[1]), key=True, note="this is another", related=first)
         return None
+    if not kinds and _misspelt(reader):
+        return None
     if not kinds:
         listed = ", ".join(KINDS)
         message = f"{reader.what} does not say what it is: it needs one of {listed}"
         reader.error("missing-key", message, reader.path, key=True, help='write {python: "tools.module:function"}')
         return None
     return KINDS[kinds[0]]
+
+
+def _misspelt(reader: Reader) -> bool:
+    """Whether a key is one that says what a tool is, but for its spelling; it is reported."""
+    known = {*COMMON, *(key for kind in KINDS.values() for key in kind.keys)}
+    for key in reader.data:
+        near = nearest(str(key), KINDS) if key not in known else None
+        help = spaced(str(key)) or (f"did you mean {quoted(near)}?" if near is not None else None)
+        if help is not None:
+            message = f"{reader.what} has no key {quoted(key)}"
+            reader.error("unknown-key", message, reader.at(key), key=True, help=help)
+            return True
+    return False
 
 
 def _set(tools: Tools, reader: Reader, name: str, kind: ToolSetKind[Any]) -> None:

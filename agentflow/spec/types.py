@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from agentflow.diagnostics import Path, choices_help, quoted
 from agentflow.spec.fit import misfit
 from agentflow.spec.names import bad_field_name, bad_type_name
-from agentflow.spec.reader import Reader, Reading
+from agentflow.spec.reader import Reader, Reading, spaced
 from agentflow.types import (
     ANY,
     Enumeration,
@@ -68,7 +68,7 @@ def read_types(reader: Reader, key: str) -> dict[str, Type]:
     found: dict[str, Type] = {}
     for name, data in reader.entries(key).items():
         if problem := bad_type_name(name):
-            reader.error("bad-name", problem, reader.at(key, name), key=True)
+            reader.error("bad-name", problem, reader.at(key, name), key=True, help=spaced(name))
         found[name] = read_type(reader.reading, reader.at(key, name), data)
     for name in found:
         if cycle := _cycle(name, found):
@@ -231,7 +231,7 @@ def _object(reading: Reading, path: Path, data: dict[str, Json]) -> Object:
 def read_field(reading: Reading, path: Path, name: str, data: Json) -> Field:
     """One field: a type, or a field spec, which has `type` among its keys."""
     if name and (problem := bad_field_name(name)):
-        reading.error("bad-name", problem, path, key=True)
+        reading.error("bad-name", problem, path, key=True, help=spaced(name))
     if not (isinstance(data, dict) and "type" in data):
         type = read_type(reading, path, data)
         return Field(name, type, optional=isinstance(type, Nullable))
