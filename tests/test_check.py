@@ -212,7 +212,7 @@ def test_numbers_are_cut_where_they_are_compared(codes: Codes) -> None:
 
 def test_a_replaced_failure_is_no_null(codes: Codes) -> None:
     use = "on_error: {use: {id: a, urgent: false}}"
-    node = f'nodes:\n  s: {{tool: close, with: {{ticket: "1", reason: solved}}, {use}}}\n'
+    node = f'nodes:\n  s: {{tool: close, with: {{ticket: "1", reason: solved}}, timeout: 1m, {use}}}\n'
     assert codes(node + '  a: {value: "{{ s.id }}", when: s is not failed}\n') == []
     assert codes(node.replace("{id: a, urgent: false}", "null") + '  a: {value: "{{ s.id }}"}\n') == ["maybe-null"]
 
@@ -332,7 +332,7 @@ def test_names_are_seen_from_inside_and_not_from_outside(codes: Codes) -> None:
 
 
 def test_the_error_is_known_where_it_is_caught(codes: Codes) -> None:
-    call = 'nodes:\n  s: {tool: close, with: {ticket: "1", reason: solved}, on_error: CATCH}\n'
+    call = 'nodes:\n  s: {tool: close, with: {ticket: "1", reason: solved}, timeout: 1m, on_error: CATCH}\n'
     run = "{run: {value: {id: \"{{ error.message }} {{ error.node | default('-') }}\", urgent: true}}}"
     assert codes(call.replace("CATCH", run)) == []
     assert codes(call.replace("CATCH", '{use: {id: "{{ error.kind }}", urgent: true}}')) == []

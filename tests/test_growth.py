@@ -96,7 +96,7 @@ def failures_as_guards(count: int) -> str:
     return each(
         count // 3,
         lambda at: (
-            f"a{at}: {{tool: look, on_error: continue}}\n f{at}: {{fail: no, when: not a{at}}}\n"
+            f"a{at}: {{tool: look, timeout: 1m, on_error: continue}}\n f{at}: {{fail: no, when: not a{at}}}\n"
             f' v{at}: {{value: "{{{{ a{at}.text }}}}", needs: [f{at}]}}'
         ),
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from agentflow.check import (
     conversations,
+    endless,
     events,
     futile,
     gates,
@@ -50,6 +51,7 @@ def _rules(graph: GraphSpec) -> Iterator[Diagnostic]:
     yield from gates.check(analysis, typed)
     yield from heed.check(analysis, typed)
     yield from races.check(analysis)
+    yield from endless.check(analysis, typed)
     yield from futile.check(analysis)
     yield from models.check(graph)
     yield from events.check(analysis)

@@ -415,4 +415,17 @@ nodes before it have settled. A step that is not wanted any more is better taken
     extra: {value: 1, when: input.amount > 500, needs: [stop]}      # never
 """,
     ),
+    "unreachable-on-error": Explanation(
+        "What on_error guards is tried again for ever, so that it is never reached.",
+        """
+A tool that fails is tried again, and without `attempts` or `within` in a retry there is no last time: a few tries, then
+the engine backs off, and in the end pauses the run until a person mends what is wrong. A failure that is for good is
+one that the function says is: agentflow.ToolError, or restate.TerminalError. Where it raises neither, and the node has
+no timeout, nothing ever gets to its on_error. So it is with a command, whose exit code is tried again too.
+
+    rate: {tool: look_up, with: {...}, on_error: {use: 1.0}}                            # never 1.0
+    rate: {tool: look_up, with: {...}, retry: {attempts: 3}, on_error: {use: 1.0}}
+    rate: {tool: look_up, with: {...}, timeout: 1m, on_error: {use: 1.0}}
+""",
+    ),
 }

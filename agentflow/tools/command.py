@@ -54,6 +54,9 @@ class CommandKind(SingleToolKind[CommandBody]):
         returns = None if returns == STRING else returns
         return CommandBody(words, args, env, returns), outside.signature(fields, returns or STRING)
 
+    def ends(self, tool: ToolSpec, graph: GraphSpec) -> bool:
+        return self.body(tool).returns is not None  # what it prints may not fit
+
     def templates(self, tool: ToolSpec, graph: GraphSpec) -> Iterator[Template]:
         for index, word in enumerate(self.body(tool).words):
             yield outside.text_template((*tool.path, "command", index), word, tool.signature)

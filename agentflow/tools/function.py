@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from agentflow import ir
 from agentflow.editor import vocabulary as v
 from agentflow.editor.vocabulary import Described
-from agentflow.spec.model import Body, ToolSpec
+from agentflow.spec.model import Body, GraphSpec, ToolSpec
 from agentflow.spec.reader import Reader
+from agentflow.tools.endings import may_end
 from agentflow.tools.kind import SingleToolKind
 from agentflow.tools.python import Problem, signature
 from agentflow.tools.signature import Signature
@@ -46,6 +47,12 @@ class PythonKind(SingleToolKind[PythonBody]):
         if tool.signature is None or not tool.signature.keeps_own_journal:
             return None
         return "keeps its own journal", "undo with a function that takes no restate.Context"
+
+    def ends(self, tool: ToolSpec, graph: GraphSpec) -> bool:
+        body, signature = self.body(tool), tool.signature
+        if signature is None or signature.takes_state or signature.keeps_own_journal:
+            return True
+        return may_end(body.module, body.function, graph.root)
 
     def lower(self, tool: ToolSpec) -> ir.Does:
         body, signature = self.body(tool), tool.signature

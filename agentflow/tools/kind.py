@@ -46,6 +46,10 @@ class ToolKind(ABC, Generic[B]):
         """Why a call is not one durable step, as an undo must be, `keeps its own journal`; and what to do about it."""
         return None
 
+    def ends(self, tool: ToolSpec, graph: GraphSpec) -> bool:
+        """Whether a call may fail for good, where its retry has no end."""
+        return True
+
     def templates(self, tool: ToolSpec, graph: GraphSpec) -> Iterator[Template]:
         """The tool's own texts; those of its compensation come from `nodes.common`."""
         yield from ()

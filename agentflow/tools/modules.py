@@ -28,6 +28,10 @@ class Module:
     names: dict[str, Definition]
     stars: tuple[str, ...]  # modules of which everything is imported
 
+    @property
+    def package(self) -> str:
+        return _package(self.name, self.path)
+
 
 class Unreadable(Exception):
     """A module that is there, but cannot be read; says why."""
@@ -61,9 +65,9 @@ def load(name: str, root: Path) -> Module | None:
 @functools.lru_cache(maxsize=256)
 def _load(name: str, path: Path, mtime: int, size: int) -> Module:
     tree = ast.parse(path.read_bytes(), str(path))
+    package = _package(name, path)
     names: dict[str, Definition] = {}
     stars: list[str] = []
-    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     for statement in _statements(tree.body):
         match statement:
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
@@ -73,7 +77,7 @@ def _load(name: str, path: Path, mtime: int, size: int) -> Module:
                     top = alias.name.partition(".")[0]
                     names[alias.asname or top] = Imported(alias.name if alias.asname else top, None)
             case ast.ImportFrom():
-                module = _absolute(statement, package)
+                module = absolute(statement, package)
                 for alias in statement.names:
                     if alias.name == "*":
                         stars.append(module)
@@ -104,7 +108,12 @@ def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
             yield statement
 
 
-def _absolute(statement: ast.ImportFrom, package: str) -> str:
+def _package(name: str, path: Path) -> str:
+    return name if path.name == "__init__.py" else name.rpartition(".")[0]
+
+
+def absolute(statement: ast.ImportFrom, package: str) -> str:
+    """The module that is imported from, by its whole name."""
     if not statement.level:
         return statement.module or ""
     parts = package.split(".")

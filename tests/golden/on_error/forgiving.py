@@ -1,7 +1,7 @@
 """The graph forgiving.
 
 Made by agentflow 0.1.0 from on_error/graph.yaml,
-sha256 001a31d07721362c440c91cbe5d29b153c6760ba7ef281aa290b3c0d92ab8994.
+sha256 d1ed0a8cb70f5d203faee83416c5604a56b294274db7365b5aa836b6363d99a5.
 Change the graph and compile it again: what is changed here is lost.
 """
 
@@ -20,7 +20,7 @@ class Input(af.Type):
 GRAPH = af.Graph(
     "forgiving",
     kind="workflow",
-    revision="b63fcec7",
+    revision="913423d5",
     source="on_error/graph.yaml",
     input=Input,
     limits=af.Limits(model_calls=200, tool_calls=500, handoffs=20, fan_out=1000),
@@ -28,7 +28,9 @@ GRAPH = af.Graph(
 
 GEMINI_2_5_FLASH = af.Model("gemini-2.5-flash", "gemini-2.5-flash")
 
-LOOK = GRAPH.tool(af.Tool("look", tools.desk.look, effect="read"))
+LOOK = GRAPH.tool(
+    af.Tool("look", tools.desk.look, effect="read", retry=af.Retry(attempts=3)),
+)
 
 WRITER = GRAPH.agent(af.Agent("writer", GEMINI_2_5_FLASH, "You write."))
 
