@@ -92,6 +92,10 @@ class Admin:
         """End an invocation at once: its code hears nothing of it. One that has ended is left as it is."""
         request("PATCH", self.url + path("invocations", invocation, "kill"))
 
+    def purge(self, invocation: str) -> None:
+        """Forget an invocation that has ended, and what a workflow keeps: its key may be used anew."""
+        request("PATCH", self.url + path("invocations", invocation, "purge"))
+
     def write_state(self, service: str, key: str, state: Mapping[str, bytes]) -> None:
         """Put a state in the place of all that an object has under `key`."""
         values: Json = {name: list(value) for name, value in state.items()}

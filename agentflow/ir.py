@@ -420,6 +420,10 @@ class Call:
         return isinstance(self.callee, Service) and self.key is None
 
     @property
+    def sent_late(self) -> bool:
+        return self.delay is not None or self.until is not None
+
+    @property
     def one_wait(self) -> bool:
         """Whether it waits at most once; else it can only run beside others in an invocation of its own."""
         return not self.unknown and self.retry is None

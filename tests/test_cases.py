@@ -101,6 +101,39 @@ def test_a_mistake_in_a_test_is_told_at_its_place(
     assert line[span.column - 1 :].startswith(place) or place in line[: span.column + 20], (line, span)
 
 
+@pytest.mark.parametrize(
+    ("graph", "text", "message", "help"),
+    [
+        (
+            "checks",
+            "tools: {all: {return: {}}}\ncases: {}\n",
+            'nothing stands in for "all": it runs several tools at once',
+            "say what these do: address, credit, sanctions",
+        ),
+        (
+            "refund_desk",
+            "tools: {fraud: {return: {}}}\ncases: {}\n",
+            'nothing stands in for "fraud": it runs the graph "fraud"',
+            "say what the models and tools of fraud do",
+        ),
+        (
+            "claim_remote",
+            "tools: {doctor: {return: {ok: true}}}\ncases: {}\n",
+            'nothing stands in for "doctor": it calls "medical_review/run"',
+            'say what that gives: services: {"medical_review/run": {return: ...}}',
+        ),
+    ],
+)
+def test_nothing_stands_in_for_tools_that_do_nothing_themselves(
+    graph: str, text: str, message: str, help: str, tmp_path: Path
+) -> None:
+    file = tmp_path / f"{graph}.test.yaml"
+    file.write_text(text)
+    path = ROOT / "graphs" / f"{graph}.yaml"
+    _, problems, _ = read_cases(file, path, programs_of(path, Suite()))
+    assert [(problem.code, problem.message, problem.help) for problem in problems] == [("misplaced-key", message, help)]
+
+
 def test_the_cases_of_the_documentation_are_right(tmp_path: Path) -> None:
     program = programs_of(CLAIM, Suite())
     blocks = re.findall(r"^```yaml\n(.*?)\n```$", (ROOT / "docs" / "testing.md").read_text(), re.MULTILINE | re.DOTALL)

@@ -5,6 +5,7 @@ Outside of one nothing here does anything. In one, an invocation belongs to the 
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, cast
 
 import restate
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
     from agentflow.runtime.stage import Case
 
 HEADER = "agentflow-case"
+RUN = "agentflow-run"  # of whom an invocation of a graph's own works for
 REAL = object()  # what a case says of a tool that is to be called itself
+
+LATER = "rehearsal.later"  # a service of a rehearsal's own
 
 CASES: dict[str, Case] = {}  # none outside of a rehearsal
 
@@ -50,9 +54,27 @@ def case_of(ctx: restate.Context) -> Case | None:
 def note(name: str, value: Json) -> None:
     """What a run would keep in its state, also where it keeps none: `run`, `spent`, and `node:<path>` for each node."""
     if (case := current()) is not None:
-        case.state.setdefault(_graph(), {})[name] = value
+        case.state.setdefault(run_of(cast(restate.Context, context())), {})[name] = value
 
 
-def _graph() -> str:
-    service = cast(Any, context()).handler.service_tag.name
-    return str(service).partition(".")[0]
+def called(name: str, args: Json, run: str, path: str) -> None:
+    """A call that is started rather than made in a step: of a tool that waits elsewhere, or of a graph."""
+    if (case := current()) is not None:
+        case.called(name, args, f"{run}:{path}")
+
+
+def send_later(
+    ctx: restate.Context, service: str, handler: str, body: bytes, key: str | None, milliseconds: float
+) -> None:
+    """Sends after a time that is the case's; see `stage.later`."""
+    order = {"service": service, "handler": handler, "body": body.decode(), "key": key, "after": milliseconds}
+    ctx.generic_send(LATER, "send", json.dumps(order).encode())
+
+
+def run_of(ctx: restate.Context) -> str:
+    """The run, or the object, that an invocation works for: `graph/key`, or `graph/invocation` where it has no key."""
+    about: Any = ctx
+    service = str(about.handler.service_tag.name)
+    if "." in service:  # of the run's own, which called it
+        return ctx.request().headers.get(RUN, service)
+    return f"{service}/{about.key() or ctx.request().id}"

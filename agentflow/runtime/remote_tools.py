@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from agentflow.runtime import calls
+from agentflow.runtime import calls, rehearsal
 from agentflow.runtime.approvals import tool_gate
 from agentflow.runtime.arguments import Arguments
 from agentflow.runtime.calls import CalledGraph, CalledService
@@ -43,6 +43,7 @@ def start(run: Run, tool: Tool, remote: Remote, args: Mapping[str, Json], undo: 
     except Mismatch as mismatch:
         message = f"{tool.name}: the arguments do not fit: {mismatch}"
         raise NodeError("tool", message, code=400, node=run.path) from None
+    rehearsal.called(tool.name, dict(checked), str(run.invocation.run["id"]), run.path)
     return remote.start(run, tool, checked, undo)
 
 

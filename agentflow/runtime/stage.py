@@ -32,7 +32,7 @@ from agentflow.runtime.errors import NodeError, TemplateError
 from agentflow.runtime.evaluation import OUTCOMES
 from agentflow.runtime.graph import Retry, Tool
 from agentflow.runtime.operations import Operation
-from agentflow.runtime.rehearsal import CASES, HEADER, REAL, case_of, context
+from agentflow.runtime.rehearsal import CASES, HEADER, LATER, REAL, RUN, case_of, context, run_of
 from agentflow.runtime.replies import Reply, chosen, read_lists
 from agentflow.source import Source, read
 from agentflow.types import Json
@@ -67,7 +67,7 @@ class Sleeper:
 @dataclass
 class Call:
     tool: str
-    args: Mapping[str, Json]
+    args: Json
     node: str
     held: tuple[int, ...] = ()
     turn: int = 0
@@ -89,8 +89,8 @@ class Case:
         default_factory=dict
     )  # whose each is: timers, and whatever else is waited for so
     sleepers: dict[int, Sleeper] = field(default_factory=dict)
-    calls: dict[str, Call] = field(default_factory=dict)  # by idempotency key
-    state: dict[str, dict[str, Json]] = field(default_factory=dict)  # by graph, as its run would keep it
+    calls: dict[tuple[str, str], Call] = field(default_factory=dict)  # by name and idempotency key
+    state: dict[str, dict[str, Json]] = field(default_factory=dict)  # by run, as each would keep it
     numbers: Iterator[int] = field(default_factory=count)
 
     # ------------------------------------------------------------ time
@@ -134,7 +134,7 @@ class Case:
         A function that only reads may be itself; whatever else a case does not mention fails the call for good.
         """
         stubs = self.stubs.get(tool.name, ())
-        call = self._called(tool.name, args, key)
+        call = self.called(tool.name, dict(args), key)
         call.tries += 1
         if self.is_real(tool):
             return REAL
@@ -156,7 +156,7 @@ class Case:
     def _chosen(self, call: Call, stubs: Sequence[Stub]) -> Stub | None:
         """Successive calls count among those for which the same entries hold; a try again is the same call."""
         if call.tries == 1:
-            scope = {"args": dict(call.args), "node": call.node, OUTCOMES: {}}
+            scope = {"args": call.args, "node": call.node, OUTCOMES: {}}
             call.held = tuple(at for at, stub in enumerate(stubs) if _holds(stub, scope))
             earlier = [one for one in self.calls.values() if one.tool == call.tool and one is not call]
             call.turn = sum(one.held == call.held for one in earlier)
@@ -168,10 +168,10 @@ class Case:
         if stub.delay >= limit:
             raise TimeoutError(f"no answer in {timeout}")
 
-    def _called(self, name: str, args: Mapping[str, Json], key: str) -> Call:
-        if key not in self.calls:
-            self.calls[key] = Call(name, dict(args), key.partition(":")[2])
-        return self.calls[key]
+    def called(self, name: str, args: Json, key: str) -> Call:
+        if (name, key) not in self.calls:
+            self.calls[(name, key)] = Call(name, args, key.partition(":")[2])
+        return self.calls[(name, key)]
 
     # ------------------------------------------------------------ what is told of it
 
@@ -278,13 +278,28 @@ def stand_ins(named: Mapping[str, Sequence[str]], keyed: Sequence[str]) -> list[
 
     What a handler gives is as a case says under `services`; of one that the case does not mention the call fails.
     """
-    services: list[Any] = []
+    services: list[Any] = [later()]
     for name, handlers in named.items():
         service: Any = restate.VirtualObject(name) if name in keyed else restate.Service(name)
         for handler in handlers:
             _stand_in(service, handler)
         services.append(service)
     return services
+
+
+def later() -> Any:
+    """Holds what is sent with a delay until the time of its case has come."""
+    service: Any = restate.Service(LATER)
+
+    @service.handler(name="send", input_serde=BytesSerde())  # type: ignore[untyped-decorator]
+    async def send(ctx: restate.Context, body: bytes) -> None:
+        order = json.loads(body)
+        case = case_of(ctx)
+        assert case is not None
+        await case.timer(ctx, order["after"] / 1000)
+        ctx.generic_send(order["service"], order["handler"], order["body"].encode(), key=order["key"])
+
+    return service
 
 
 def _stand_in(service: Any, handler: str) -> None:
@@ -421,7 +436,7 @@ def _hand_on() -> None:
 
     def do_raw_call(self: Any, *args: Any, **more: Any) -> Any:
         call = signature.bind(self, *args, **more)
-        own = {HEADER: self.request().headers.get(HEADER, "")}
+        own = {HEADER: self.request().headers.get(HEADER, ""), RUN: run_of(self)}
         call.arguments["headers"] = {**own, **(call.arguments.get("headers") or {})}
         return raw(*call.args, **call.kwargs)
 

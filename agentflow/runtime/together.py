@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from agentflow.runtime import rehearsal
 from agentflow.runtime.arguments import Arguments
 from agentflow.runtime.errors import Interruption, NodeError, TimedOut
 from agentflow.runtime.flights import Flight, abandon
@@ -74,6 +75,7 @@ class Called:
         except Mismatch as mismatch:
             message = f"{self.tool.name}: the arguments do not fit: {mismatch}"
             raise NodeError("tool", message, code=400, node=self.run.path) from None
+        rehearsal.called(self.tool.name, dict(args), str(self.run.invocation.run["id"]), self.run.path)
         flights: list[Flight] = []
         for one in does.members:
             place = self.run.inside(one.name, own_scope=False)

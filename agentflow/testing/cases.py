@@ -10,7 +10,7 @@ from pathlib import Path as FilePath
 from typing import Literal
 
 from agentflow import ir
-from agentflow.codegen.invocations import events, everything
+from agentflow.codegen.invocations import called_graphs, events, everything
 from agentflow.diagnostics import Diagnostic, Path, choices_help, quoted
 from agentflow.durations import BadDuration, milliseconds
 from agentflow.project import project_root
@@ -106,6 +106,7 @@ class Case:
     cancel: int | None = None  # ms
     expect: Mapping[str, Json] = field(default_factory=dict)
     nodes: Mapping[str, ir.Node] = field(default_factory=dict)  # by path, of the graph and of those that it calls
+    keyed: frozenset[str] = frozenset()  # graphs whose runs have keys that other cases may use too
 
     @property
     def title(self) -> str:
@@ -133,6 +134,12 @@ class Names:
     agents: frozenset[str]
     types: Mapping[str, Type]
     services: Mapping[str, Type | None]  # handlers elsewhere, `Name/handler`, and what they give
+    graphs: frozenset[str]  # those that are called
+    keyed: frozenset[str]  # those that are called by a key of the author's
+
+    @property
+    def callable(self) -> set[str]:
+        return {*self.tools, *self.services, *self.graphs}
 
     @classmethod
     def of(cls, programs: Sequence[ir.Program]) -> Names:
@@ -147,6 +154,13 @@ class Names:
                 for callee, _ in callees(program)
                 if isinstance(callee, ir.Service)
             },
+            frozenset(name for program in programs for name in called_graphs(program)),
+            frozenset(
+                callee.name
+                for program in programs
+                for callee, key in callees(program)
+                if isinstance(callee, ir.Graph) and key
+            ),
         )
 
 
@@ -193,8 +207,7 @@ def read_cases(
     reader = Reader(reading, (), source.data, "a test file")
     reader.take("description")
     _replies(reader, names)
-    read_stubs(reader, "tools", {tool.name: tool.returns for tool in names.tools.values()}, names.types)
-    read_stubs(reader, "services", names.services, names.types)
+    _stubs(reader, names)
     reader.require("cases", help="cases: {a_name: {input: {...}, expect: {...}}}")
     found = []
     for name, data in reader.entries("cases", "a mapping from the names of cases to cases").items():
@@ -209,8 +222,7 @@ def read_cases(
 def _case(reader: Reader, name: str, source: Source, graph: FilePath, program: ir.Program, names: Names) -> Case:
     reader.take("description")
     _replies(reader, names)
-    read_stubs(reader, "tools", {tool.name: tool.returns for tool in names.tools.values()}, names.types)
-    read_stubs(reader, "services", names.services, names.types)
+    _stubs(reader, names)
     expect = _expect(reader, program, names)
     case = Case(
         name=name,
@@ -226,9 +238,33 @@ def _case(reader: Reader, name: str, source: Source, graph: FilePath, program: i
         cancel=reader.duration("cancel"),
         expect=expect,
         nodes=names.nodes,
+        keyed=names.keyed | ({program.name} if reader.has("key") else set()),
     )
     reader.finish(known=KEYS)
     return case
+
+
+def _stubs(reader: Reader, names: Names) -> None:
+    returns = {tool.name: tool.returns for tool in names.tools.values()}
+    instead = {tool.name: why for tool in names.tools.values() if (why := _instead(tool)) is not None}
+    read_stubs(reader, "tools", returns, names.types, instead)
+    read_stubs(reader, "services", names.services, names.types, {})
+
+
+def _instead(tool: ir.Tool) -> tuple[str, str] | None:
+    """Of a tool that does nothing itself: what it does, and where a case says what comes of that."""
+    match tool.does:
+        case ir.Together():
+            return "it runs several tools at once", f"say what these do: {', '.join(tool.members)}"
+        case ir.CalledGraph(graph=graph):
+            return f"it runs the graph {quoted(graph)}", f"say what the models and tools of {graph} do"
+        case ir.CalledService(service=service):
+            name = f"{service.name}/{service.handler}"
+            return f"it calls {quoted(name)}", f'say what that gives: services: {{"{name}": {{return: ...}}}}'
+        case ir.Asking(form=form):
+            say = "approvals: {NODE.%s: approve}" if form is None else "asks: {NODE.%s: {answer: {form: {...}}}}"
+            return "it asks a person", f"say what people do: {say % tool.name}"
+    return None
 
 
 def _messages(reader: Reader, program: ir.Program, names: Names, expect: Mapping[str, Json]) -> Sequence[Message]:
@@ -468,11 +504,13 @@ def _known_node(expect: Reader, path: Path, name: Json, names: Names, *, key: bo
 
 
 def _calls(expect: Reader, names: Names) -> None:
-    for tool, wanted in expect.entries("calls", "a mapping from tools to how often they are called").items():
+    must = "a mapping from tools, services and graphs to how often they are called"
+    for tool, wanted in expect.entries("calls", must).items():
         path = expect.at("calls", tool)
-        if tool not in names.tools and tool not in names.services:
-            help = choices_help(tool, {*names.tools, *names.services})
-            expect.error("unknown-tool", f"there is no tool {quoted(tool)}", path, key=True, help=help)
+        if tool not in names.callable:
+            help = choices_help(tool, names.callable)
+            message = f"there is no tool {quoted(tool)}, and no service or graph that is called so"
+            expect.error("unknown-tool", message, path, key=True, help=help)
         number = isinstance(wanted, int) and not isinstance(wanted, bool) and wanted >= 0
         if not number and not isinstance(wanted, list):
             expect.reading.wrong(path, "a number of calls, or the list of their arguments", wanted)

@@ -17,10 +17,12 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from agentflow import ir
 from agentflow.admin import Row, text
 from agentflow.client import Answer, Unreachable, path, request
 from agentflow.serve.stand import Stand
 from agentflow.testing.cases import CONFIRM, Case, Decision, bare, static
+from agentflow.testing.keys import free
 from agentflow.testing.outcome import Outcome, of_answer
 
 HEADER = "agentflow-case"
@@ -74,6 +76,11 @@ class Running:
     now: float = 0.0
     answers: dict[str, Answer] = field(default_factory=dict)  # by root
     stuck: str | None = None
+    finished: bool = False
+
+    def finish(self, why: str) -> None:
+        """Nothing more will happen; `why` its run did not end, if it did not."""
+        self.finished, self.stuck = True, None if self.over else why
 
     @property
     def root(self) -> str:
@@ -82,6 +89,21 @@ class Running:
     @property
     def all_sent(self) -> bool:
         return len(self.roots) == len(self.case.messages)
+
+    @property
+    def over(self) -> bool:
+        """Its run has ended; what that has sent may still be at work."""
+        return len(self.answers) == len(self.case.messages)
+
+    @property
+    def sends(self) -> bool:
+        calls = (node.op for node in self.case.nodes.values())
+        return any(isinstance(call, ir.Call) and call.mode == "send" for call in calls)
+
+    @property
+    def run(self) -> str:
+        """As `runtime.rehearsal` calls it."""
+        return f"{self.service}/{self.root if self.case.program.kind == 'service' else self.key}"
 
     @property
     def service(self) -> str:
@@ -118,21 +140,24 @@ class Conductor:
                 await self.stand.lost()
                 raise
             for one in over:
+                outcome = await asyncio.to_thread(self._outcome, one)
+                if one.case.keyed:
+                    await asyncio.to_thread(self._forget, one)
                 self.running.remove(one)
-                ended(one.id, await asyncio.to_thread(self._outcome, one))
+                ended(one.id, outcome)
             self.stand.check()
             await asyncio.sleep(0.02)
 
     # ------------------------------------------------------------ beginning and end
 
     def _begin(self) -> None:
-        keys = {(one.service, one.key) for one in self.running}
+        keyed = {graph for one in self.running for graph in one.case.keyed}
         for one in list(reversed(self.waiting)):
-            if len(self.running) >= AT_ONCE or (one.service, one.key) in keys:
+            if len(self.running) >= AT_ONCE or one.case.keyed & keyed:
                 continue
             self.waiting.remove(one)
             self.running.append(one)
-            keys.add((one.service, one.key))
+            keyed |= one.case.keyed
             one.began = one.changed = time.monotonic()
             one.now = one.case.now
             self._tell(one)
@@ -145,13 +170,26 @@ class Conductor:
         answer: Any = self._post(one, target, one.case.messages[len(one.roots)].input).checked()
         one.roots.append(str(answer["invocationId"]))
 
+    def _forget(self, one: Running) -> None:
+        """Frees the keys that other cases may use."""
+        by_id, callees = self._rows()
+        family = [by_id[id] for root in (*one.roots, *_visits(one, by_id.values())) for id in _family(root, callees)]
+        free(self.stand.admin, family, one.case.keyed)
+
+    def _rows(self) -> tuple[dict[str, Row], dict[str, list[str]]]:
+        """The engine's invocations by id, and whom each has called."""
+        rows = self.stand.admin.query(f"select {COLUMNS} from sys_invocation")
+        callees: dict[str, list[str]] = {}
+        for row in rows:
+            callees.setdefault(str(row.get("invoked_by_id")), []).append(str(row["id"]))
+        return {str(row["id"]): row for row in rows}, callees
+
     def _post(self, one: Running, target: str, body: Any) -> Any:
         return request("POST", self.stand.ingress.url + target, body, {HEADER: one.id}, timeout=60)
 
     def _outcome(self, one: Running) -> Outcome:
         seen: Any = self.stand.conduct(do="outcome", case=one.id)
-        ended = len(one.answers) == len(one.case.messages)
-        outcome = of_answer(one.answers[one.roots[-1]] if ended else None, seen, one.service)
+        outcome = of_answer(one.answers[one.roots[-1]] if one.over else None, seen, one.run)
         outcome.outputs = [_output(one.answers[root]) for root in one.roots if root in one.answers]
         outcome.kept = self._kept(one) if one.case.program.kind == "object" else {}
         outcome.elapsed = round((one.now - one.case.now) * 1000)
@@ -174,11 +212,7 @@ class Conductor:
 
     def _round(self) -> list[Running]:
         """Looks once; the cases that have ended."""
-        rows = self.stand.admin.query(f"select {COLUMNS} from sys_invocation")
-        by_id = {str(row["id"]): row for row in rows}
-        callees: dict[str, list[str]] = {}
-        for row in rows:
-            callees.setdefault(str(row.get("invoked_by_id")), []).append(str(row["id"]))
+        by_id, callees = self._rows()
         ended = []
         still: list[Running] = []
         for one in self.running:
@@ -187,22 +221,22 @@ class Conductor:
             for root in one.roots:
                 if root not in one.answers and by_id[root]["status"] == "completed":
                     one.answers[root] = self.stand.ingress.result(root, timeout=60)
-            if len(one.answers) == len(one.roots):
-                if one.all_sent:
-                    ended.append(one)
-                    continue
-                if one.case.messages[len(one.roots)].after is None:
-                    self._tell(one)
-                    one.idle = False
-                    continue
-            one.family = [id for ours in (*one.roots, *_visits(one, rows)) for id in _family(ours, callees)]
+            if one.over and not one.sends:
+                ended.append(one)
+                continue
+            answered = len(one.answers) == len(one.roots) and not one.all_sent
+            if answered and one.case.messages[len(one.roots)].after is None:
+                self._tell(one)
+                one.idle = False
+                continue
+            one.family = [id for ours in (*one.roots, *_visits(one, by_id.values())) for id in _family(ours, callees)]
             family = [by_id[id] for id in one.family]
             self._look(one, [row for row in family if row["status"] not in ("completed", "scheduled")], still)
-            if one.stuck is not None:
+            if one.finished:
                 ended.append(one)
         if still:
             self._act(still, by_id)
-            ended += [one for one in still if one.stuck is not None]
+            ended += [one for one in still if one.finished]
         return ended
 
     def _look(self, one: Running, live: list[Row], still: list[Running]) -> None:
@@ -210,11 +244,11 @@ class Conductor:
         if live != one.rows:
             one.rows, one.idle, one.changed = live, False, time.monotonic()
         elif time.monotonic() - one.changed > PATIENCE:
-            one.stuck = f"nothing has happened for {PATIENCE:.0f} s"
+            one.finish(f"nothing has happened for {PATIENCE:.0f} s")
             return
         lost = next((row for row in live if row["status"] == "paused" or _hopeless(row)), None)
         if lost is not None:
-            one.stuck = f"it is tried again without end: {_reason(lost)}"
+            one.finish(f"it is tried again without end: {_reason(lost)}")
             return
         for row in live:
             if one.acted.get(str(row["id"]), -1) != row.get("journal_size"):
@@ -255,8 +289,8 @@ class Conductor:
 
     def _next(self, one: Running, told: Mapping[str, Any]) -> None:
         act = min(self._acts(one, told), key=lambda act: (act.due, act.rank), default=None)
-        if act is None:
-            one.stuck = self._why_stuck(one)
+        if act is None or (one.over and act.due > one.now):
+            one.finish(self._why_stuck(one))
             return
         one.now = max(one.now, act.due)
         one.changed = time.monotonic()
@@ -276,6 +310,8 @@ class Conductor:
         for number, due, _, _ in told["sleepers"]:
             yield Act(due, (1, "", number), lambda: None, sleepers=(number,))
         yield from self._decisions(one)
+        if one.over:
+            return
         start = one.case.now
         if not one.all_sent and (after := one.case.messages[len(one.roots)].after) is not None:
             yield Act(start + after / 1000, (3, "", -1), partial(self._tell, one))
@@ -389,7 +425,7 @@ def _family(root: str, callees: Mapping[str, list[str]]) -> Iterator[str]:
         rest += callees.get(id, ())
 
 
-def _visits(one: Running, rows: Sequence[Row]) -> Iterator[str]:
+def _visits(one: Running, rows: Iterable[Row]) -> Iterator[str]:
     """The decisions and messages that came to a case from outside, which its run did not call."""
     run = one.root.removeprefix("inv_") + "."
     for row in rows:
@@ -430,6 +466,9 @@ def _at_rest(one: Running, told: Mapping[str, Any], journals: Mapping[str, list[
 
 def _on_its_way(one: Running, journals: Mapping[str, list[Row]], by_id: Mapping[str, Row]) -> bool:
     """Whether one of them waits for a call that has ended, for one that has not begun, or for a real timer."""
+    begun = [str(entry["callee"]) for id in one.family for entry in journals.get(id, []) if _begins(entry)]
+    if any(id not in by_id for id in begun):
+        return True
     for row in one.rows:
         entries = journals.get(str(row["id"]), [])
         kinds = Counter(str(entry["entry_type"]) for entry in entries)
@@ -450,6 +489,11 @@ def _on_its_way(one: Running, journals: Mapping[str, list[Row]], by_id: Mapping[
 def _is_sent(entry: Row) -> bool:
     """A call that nobody waits for. Of those to streams the engine keeps nothing, and nothing comes of them."""
     return entry["entry_type"] == "Command: OneWayCall" and not str(entry["service"]).endswith(".stream")
+
+
+def _begins(entry: Row) -> bool:
+    """A run, or a handler elsewhere, that nobody waits for, and whose sender may have ended before it begins."""
+    return entry["entry_type"] == "Command: OneWayCall" and "." not in str(entry["service"])
 
 
 def _signalled(one: Running, told: Mapping[str, Any], journals: Mapping[str, list[Row]]) -> bool:

@@ -49,7 +49,7 @@ def _items(program: ir.Program) -> Iterator[Item]:
 def _seen(results: Sequence[Result]) -> dict[str, set[Item]]:
     found: dict[str, set[Item]] = {}
     for result in results:
-        for graph, nodes in result.outcome.states.items():
+        for graph, nodes in result.outcome.runs:
             mine = found.setdefault(graph, set())
             mine |= {(static(path, result.case.nodes), str(node.get("state"))) for path, node in nodes.items()}
         for graph, path, outcome in result.outcome.decided:

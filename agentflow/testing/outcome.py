@@ -20,7 +20,7 @@ class Outcome:
     kept: Mapping[str, Json] = field(default_factory=dict)  # an object's state
     error: Mapping[str, Json] | None = None
     nodes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # by path, as `status` shows them
-    states: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)  # of every graph's nodes
+    runs: Sequence[tuple[str, Mapping[str, Mapping[str, Any]]]] = ()  # the graph and the nodes of every run
     calls: Sequence[Mapping[str, Any]] = ()  # tool, args, node; a try again is the same call
     undone: Sequence[Mapping[str, Json]] = ()
     not_undone: Sequence[Mapping[str, Json]] = ()
@@ -39,20 +39,19 @@ class Outcome:
         return [path for path, node in self.nodes.items() if node.get("state") == state]
 
 
-def of_answer(answer: Answer | None, seen: Mapping[str, Any], graph: str) -> Outcome:
-    """`answer`: of the run, where it ended; `seen`: what the rehearsal tells."""
-    states = {name: _nodes(kept) for name, kept in seen["state"].items()}
-    kept = seen["state"].get(graph, {})
-    run: dict[str, Any] = kept.get("run", {})
-    nodes = states.get(graph, {})
+def of_answer(answer: Answer | None, seen: Mapping[str, Any], run: str) -> Outcome:
+    """`answer`: of the run, where it ended; `seen`: what the rehearsal tells; `run`: as `graph/key`."""
+    kept = seen["state"].get(run, {})
+    told: dict[str, Any] = kept.get("run", {})
+    nodes = _nodes(kept)
     made = Outcome(
-        state=str(run.get("state", "running")),
+        state=str(told.get("state", "running")),
         nodes=nodes,
-        states=states,
+        runs=[(name.partition("/")[0], _nodes(state)) for name, state in seen["state"].items()],
         calls=seen["calls"],
-        undone=run.get("undone", ()),
-        not_undone=run.get("not_undone", ()),
-        compensation=str(run.get("compensation", "none")),
+        undone=told.get("undone", ()),
+        not_undone=told.get("not_undone", ()),
+        compensation=str(told.get("compensation", "none")),
         spent=kept.get("spent", {}),
     )
     if answer is None:
@@ -61,7 +60,7 @@ def of_answer(answer: Answer | None, seen: Mapping[str, Any], graph: str) -> Out
     elif 200 <= answer.status < 300:
         made.state, made.output = "succeeded", answer.json()
     else:
-        _failed(made, answer, run)
+        _failed(made, answer, told)
     return made
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from agentflow import ir
+from agentflow.codegen.invocations import everything
 from agentflow.diagnostics import Diagnostic
 from agentflow.driver import build, compile
 from agentflow.project import find_graph, project_root
@@ -91,7 +92,7 @@ def called(program: ir.Program) -> list[str]:
     return [callee.name for callee, _ in callees(program) if isinstance(callee, ir.Graph)]
 
 
-def elsewhere(programs: Iterable[ir.Program]) -> dict[str, Json]:
+def elsewhere(programs: Collection[ir.Program]) -> dict[str, Json]:
     """The services elsewhere that graphs call: with which handlers, and which of them by a key."""
     services: dict[str, list[str]] = {}
     keyed: set[str] = set()
@@ -105,7 +106,9 @@ def elsewhere(programs: Iterable[ir.Program]) -> dict[str, Json]:
                     keyed.add(callee.name)
     names: dict[str, Json] = {name: [*handlers] for name, handlers in services.items()}
     keys: list[Json] = [*sorted(keyed)]
-    return {"services": names, "keyed": keys} if services else {}
+    nodes = (node for program in programs for node in everything(program))
+    late = any(isinstance(node.op, ir.Call) and node.op.sent_late for node in nodes)
+    return {"services": names, "keyed": keys} if services or late else {}
 
 
 def run(suite: Suite, ended: Callable[[Case, Outcome], None], say: Callable[[str], None]) -> None:

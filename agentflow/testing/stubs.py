@@ -18,16 +18,27 @@ KEYS = (*VERBS, "if", "times", "delay")
 WHAT = {"tools": "tool", "services": "service"}
 
 
-def read_stubs(reader: Reader, key: str, returns: Mapping[str, Type | None], types: Mapping[str, Type]) -> None:
+def read_stubs(
+    reader: Reader,
+    key: str,
+    returns: Mapping[str, Type | None],
+    types: Mapping[str, Type],
+    instead: Mapping[str, tuple[str, str]],
+) -> None:
     """Reports what is wrong; the entries themselves are read again where they are used (`runtime.stage`).
 
-    `returns`: the names that there are, and what each gives, as far as that is known.
+    `returns`: the names that there are, and what each gives, as far as that is known. `instead`: those for which
+    nothing can stand in, why, and what to say in its place.
     """
     for name, given in reader.entries(key, f"a mapping from {key} to what they do").items():
         path = reader.at(key, name)
         if name not in returns:
             help = choices_help(name, returns)
             reader.error("unknown-tool", f"there is no {WHAT[key]} {quoted(name)}", path, key=True, help=help)
+        if name in instead:
+            why, help = instead[name]
+            reader.error("misplaced-key", f"nothing stands in for {quoted(name)}: {why}", path, key=True, help=help)
+            continue
         about = _About(name, returns.get(name), types)
         if isinstance(given, list):
             if not given:

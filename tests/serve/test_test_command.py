@@ -354,10 +354,89 @@ cases:
 """
 
 
-def test_graphs_and_services_that_are_called(project: Path) -> None:
-    for name, text in (("caller.yaml", CALLER), ("callee.yaml", CALLEE), ("caller.test.yaml", CALLS)):
-        (project / "graphs" / name).write_text(text)
-    done = run(project, "caller")
+SENDER = """agentflow: 1
+graph: sender
+input: {hold: string}
+models: {default: gemini-2.5-flash}
+nodes:
+  now: {graph: letter, mode: send, with: {to: Ada}}
+  later: {graph: letter, mode: send, delay: 2h, with: {to: Bob}}
+  again: {graph: sender, mode: send, delay: {until: "'2026-01-03T00:00:00Z'"}, with: {hold: 1s}}
+  elsewhere: {service: "Mail/post", mode: send, delay: 1h, with: {to: Cyd}}
+  hold: {wait: "{{ input.hold }}"}
+"""
+LETTER = """agentflow: 1
+graph: letter
+input: {to: string}
+models: {default: gemini-2.5-flash}
+tools: {act: {python: "tools.desk:act"}}
+nodes:
+  gate: {approval: "Send?", approvers: [ann], timeout: 30m, on_timeout: approve}
+  write: {tool: act, with: {name: "{{ input.to }}"}, needs: [gate]}
+"""
+SENDS = """tools: {act: {return: {}}}
+services: {"Mail/post": {return: null}}
+cases:
+  what_is_due_before_the_run_ends_is_done:
+    input: {hold: 3h}
+    expect:
+      calls: {letter: [{to: Ada}, {to: Bob}], act: [{name: Ada}, {name: Bob}], "Mail/post": [{to: Cyd}], sender: 1}
+      elapsed: 3h
+  what_is_due_later_is_not_waited_for:
+    input: {hold: 1h30m}
+    expect: {calls: {letter: 2, act: [{name: Ada}], "Mail/post": 1}, elapsed: 1h30m}
+  what_takes_no_time_is_done_as_the_run_ends:
+    input: {hold: 1ms}
+    approvals: {letter/gate: approve}
+    expect: {calls: {act: [{name: Ada}], "Mail/post": 0}, elapsed: 1ms}
+"""
+SHOP = """agentflow: 1
+graph: shop
+input: {n: integer}
+models: {default: gemini-2.5-flash}
+nodes:
+  gate: {approval: "Go?", approvers: [ann], timeout: 1h, on_timeout: approve}
+  paid: {event: paid, returns: {amount: number}, timeout: 2d, on_timeout: continue, needs: [gate]}
+  sub: {graph: callee, key: same, with: {n: "{{ input.n }}"}, needs: [paid]}
+  count: {graph: counter, key: same, with: {add: "{{ input.n }}"}, needs: [sub]}
+output: {gate: "{{ gate.outcome }}", paid: "{{ paid.amount | default(none) }}",
+         total: "{{ count.total }}", key: "{{ run.key }}"}
+"""
+COUNTER = """agentflow: 1
+graph: counter
+kind: object
+input: {add: integer}
+state: {total: {type: integer, default: 0}}
+models: {default: gemini-2.5-flash}
+nodes: {put: {set: {total: "{{ state.total + input.add }}"}}}
+output: {total: "{{ put.total }}"}
+"""
+SHOPS = """replies: {clerk: [{say: three}]}
+cases:
+  under_one_key:
+    key: k1
+    input: {n: 1}
+    approvals: {gate: approve}
+    events: [{name: paid, data: {amount: 5}, after: 1m}]
+    expect: {output: {gate: approved, paid: 5, total: 1, key: k1}, calls: {callee: 1, counter: [{add: 1}]}}
+  and_under_the_same:
+    key: k1
+    input: {n: 2}
+    approvals: {callee/gate: {approve: {after: 10m}}}
+    expect: {output: {gate: expired, paid: null, total: 2, key: k1}, calls: {callee: 1}, elapsed: 51h10m}
+  and_with_one_of_its_own:
+    input: {n: 3}
+    events: [{name: paid, data: {amount: 7}}]
+    expect: {output: {paid: 7, total: 3}}
+"""
+
+
+def test_graphs_and_services_that_are_called_or_sent_to(project: Path) -> None:
+    graphs = {"caller": CALLER, "callee": CALLEE, "sender": SENDER, "letter": LETTER, "shop": SHOP, "counter": COUNTER}
+    cases = {"caller.test": CALLS, "sender.test": SENDS, "shop.test": SHOPS}
+    for name, text in {**graphs, **cases}.items():
+        (project / "graphs" / f"{name}.yaml").write_text(text)
+    done = run(project, "caller", "sender", "shop")
     assert done.returncode == 0, done.stdout
 
 
