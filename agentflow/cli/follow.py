@@ -23,9 +23,20 @@ class Silent(Exception):
 
 
 class Events:
-    """The events of one run, as far as they have been read. `ended`: there are no more."""
+    """The events of one run, as far as they have been read. `ended`: there are no more.
 
-    def __init__(self, server: Ingress, graph: str, key: str, invocation: str | None = None, start: int = 0) -> None:
+    `run` says which turn of an object is meant; else it is the one that runs, or the last.
+    """
+
+    def __init__(
+        self,
+        server: Ingress,
+        graph: str,
+        key: str,
+        invocation: str | None = None,
+        start: int = 0,
+        run: str | None = None,
+    ) -> None:
         self._server = server
         self._graph = graph
         self._key = key
@@ -33,6 +44,7 @@ class Events:
         self._places: Iterator[tuple[str, str]] = iter(((graph, key), (f"{graph}.stream", self._invocation)))
         self._place = next(self._places)
         self._next = start
+        self._run = run
         self.ended = False
 
     def more(self, wait: int = WAIT) -> list[Event]:
@@ -40,7 +52,7 @@ class Events:
         while True:
             service, key = self._place
             try:
-                body: Json = {"from": self._next, "wait": f"{wait}s"}
+                body: Json = {"from": self._next, "wait": f"{wait}s", **({"run": self._run} if self._run else {})}
                 told: Any = self._server.ask(service, key, "events", body, timeout=wait + 30)
             except Refused as refused:
                 if refused.status == 400 and "bad path" in refused.message:  # the engine's answer for a service
@@ -49,7 +61,7 @@ class Events:
                 if refused.status == 404 and service != self._graph and "register the service" in refused.message:
                     raise Silent from None
                 raise
-            self._next, self.ended = told["next"], told["ended"]
+            self._next, self.ended, self._run = told["next"], told["ended"], told.get("run")
             found: list[Event] = told["events"]
             return found
 

@@ -172,7 +172,8 @@ class _Watch:
 
     def _follow(self) -> None:
         """Of a run that had ended before, only the result is news."""
-        read = Events(self._server, self._graph, self._started.key, self._started.invocation)
+        invocation = self._started.invocation
+        read = Events(self._server, self._graph, self._started.key, invocation, run=invocation)
         with contextlib.suppress(Refused, Silent):
             for page in follow(read, patience=30):
                 if not (self._started.before and read.ended):

@@ -166,7 +166,7 @@ class Owner:
         self.stateful = stateful
         self.memory = memory  # of an object
         self.cancelled = cancelled  # before it began
-        self.facts: dict[str, Json] = {}
+        self.facts: dict[str, Json] = {}  # what the run's state always says
         self.spent: dict[str, Any] = {}  # as last written
         self.joined: str | None = None  # the run's place in a trace
 
@@ -202,7 +202,7 @@ class Owner:
             await self._forget_nodes(self.memory.last_run, invocation)
             if invocation.kept is not None:
                 scope["state"] = invocation.kept.mapping()
-        self.facts = {**run, "revision": self.graph.revision, "state": "running", "compensation": "none"}
+        self.facts |= {**run, "revision": self.graph.revision, "state": "running", "compensation": "none"}
         self._tell(invocation, "running", started, {"started": started})
         if self.graph.limits.time is not None:
             invocation.alarm("", self.graph.limits.time)

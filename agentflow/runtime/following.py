@@ -32,24 +32,33 @@ RARELY = 3  # of the long pauses, those after which it looks
 class Asked:
     start: int
     wait: float  # seconds
+    run: str | None = None  # the invocation of the turn that is meant, where a key has many
+
+
+def question(asked: Asked, wait: float = 0) -> bytes:
+    """The body that asks for the same, with another time to wait."""
+    about = {} if asked.run is None else {"run": asked.run}
+    return json.dumps({"from": asked.start, "wait": f"{int(wait * 1000)}ms", **about}).encode()
 
 
 def read(body: bytes) -> Asked:
-    """`{"from": n, "wait": "20s"}`, both of which may be left out. Raises TerminalError with 400."""
+    """`{"from": n, "wait": "20s", "run": id}`, all of which may be left out. Raises TerminalError with 400."""
     try:
         given = json.loads(body) if body.strip() else {}
     except (ValueError, RecursionError):
         given = None
-    if not isinstance(given, dict) or not given.keys() <= {"from", "wait"}:
+    if not isinstance(given, dict) or not given.keys() <= {"from", "wait", "run"}:
         raise TerminalError('events are asked for with {"from": NUMBER, "wait": "20s"}', status_code=400)
-    start, wait = given.get("from", 0), given.get("wait", "0s")
+    start, wait, run = given.get("from", 0), given.get("wait", "0s"), given.get("run")
     if not isinstance(start, int) or isinstance(start, bool) or not 0 <= start < 2**53:
         raise TerminalError("from must be the number of an event: 0, 1, 2...", status_code=400)
     try:
         length = milliseconds(wait, least=0)
     except (TypeError, ValueError):
         raise TerminalError("wait must be a duration, like 20s", status_code=400) from None
-    return Asked(start, min(length, LONGEST) / 1000)
+    if not isinstance(run, str | None):
+        raise TerminalError("run must be the id of an invocation", status_code=400)
+    return Asked(start, min(length, LONGEST) / 1000, run)
 
 
 class Bell:
@@ -113,6 +122,5 @@ async def answered(
         pause = SOON if news["heard"] else min(pause * 2, LATE)
         if pause == LATE and looks % RARELY and waited < asked.wait:
             continue
-        look = json.dumps({"from": asked.start}).encode()
-        found = json.loads(await ctx.generic_call(service, "events", look, key=key))
+        found = json.loads(await ctx.generic_call(service, "events", question(asked), key=key))
     return json.dumps(found, ensure_ascii=False).encode()

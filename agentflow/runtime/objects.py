@@ -18,7 +18,7 @@ import restate
 from restate.exceptions import TerminalError
 from restate.serde import BytesSerde
 
-from agentflow.runtime import conversations, memory, schema, steps, tracing
+from agentflow.runtime import conversations, memory, schema, steps, streams, tracing
 from agentflow.runtime.entry import ABORT, Flow, Owner, declare
 from agentflow.runtime.graph import Graph
 from agentflow.runtime.memory import PENDING, SESSION, Memory
@@ -28,10 +28,11 @@ from agentflow.types import Json
 PAGE = 100  # messages that `history` gives, unless it is asked for fewer or more
 LARGEST_PAGE = 1000
 _NO_JOURNAL = timedelta(0)  # of what only looks
+MESSAGE = "agentflow-message"  # the header that says which invocation waits for the turn
 
 
 def object(graph: Graph, flow: Flow) -> restate.VirtualObject:
-    """`message`, `history`, `status`, `reset`, `interrupt`. State is read key by key: most of it is old messages."""
+    """`message`, `history`, `status`, `events`, `reset`, `interrupt`. State is read key by key: most of it is old."""
     service = restate.VirtualObject(
         graph.name, description=graph.description, abort_timeout=ABORT, enable_lazy_state=True
     )
@@ -78,7 +79,7 @@ def _interruptible(service: restate.VirtualObject, graph: Graph, flow: Flow) -> 
     )
     async def message(ctx: restate.ObjectSharedContext, body: bytes) -> bytes:
         read_input(graph, body)
-        headers = tracing.headers(tracing.caller(ctx.request().headers))
+        headers = {MESSAGE: ctx.request().id, **(tracing.headers(tracing.caller(ctx.request().headers)) or {})}
         posting = ctx.generic_call(f"{graph.name}.door", "post", body, key=ctx.key(), headers=headers)
         cancelled = await _outlived(posting)
         posted = json.loads(await posting)
@@ -105,7 +106,7 @@ def _interruptible(service: restate.VirtualObject, graph: Graph, flow: Flow) -> 
     )
     async def take_turn(ctx: restate.ObjectContext, body: bytes) -> bytes:
         posted = json.loads(body)
-        return await turn(graph, flow, ctx, posted["input"], posted["number"])
+        return await turn(graph, flow, ctx, posted["input"], posted["number"], posted.get("message"))
 
     declare(message, graph)
 
@@ -118,7 +119,10 @@ def door(graph: Graph) -> restate.VirtualObject:
     async def post(ctx: restate.ObjectContext, body: bytes) -> bytes:
         number = (await ctx.get("newest", type_hint=int) or 0) + 1
         ctx.set("newest", number)
-        sent = json.dumps({"number": number, "input": read_input(graph, body)}, separators=(",", ":")).encode()
+        posted = {"number": number, "input": read_input(graph, body)}
+        if MESSAGE in ctx.request().headers:
+            posted["message"] = ctx.request().headers[MESSAGE]
+        sent = json.dumps(posted, separators=(",", ":")).encode()
         headers = tracing.headers(tracing.caller(ctx.request().headers))
         while True:
             # The key lets the result be waited for, however soon it is there; sent again, it is the same turn.
@@ -144,14 +148,26 @@ def read_input(graph: Graph, body: bytes) -> Json:
         raise TerminalError(f"the input does not fit: {mismatch}", status_code=400) from None
 
 
-async def turn(graph: Graph, flow: Flow, ctx: restate.ObjectContext, given: Json, number: int | None = None) -> bytes:
-    """One message, from its input to its output or its error. Whatever happens to it is in the history."""
+async def turn(
+    graph: Graph,
+    flow: Flow,
+    ctx: restate.ObjectContext,
+    given: Json,
+    number: int | None = None,
+    message: str | None = None,
+) -> bytes:
+    """One message, from its input to its output or its error. Whatever happens to it is in the history.
+
+    `message` is the invocation that took it in, where that is another one.
+    """
     calls = tracing.caller(ctx.request().headers)
     start = steps.journaled(ctx, "start", partial(tracing.begin, calls))
     cancelled = await _outlived(start)
     begun = await start
     owner = Owner(graph, ctx, ctx, Memory(graph, ctx, _message(given), number), cancelled)
     owner.joined = begun.get("trace", calls)
+    if message is not None:
+        owner.facts["message"] = message
     return await owner.work(flow, given, begun["at"])
 
 
@@ -178,7 +194,7 @@ def _message(given: Json) -> str:
 
 
 def _looking(service: restate.VirtualObject, graph: Graph) -> None:
-    """`history` and `status`, which answer while a turn runs."""
+    """`history`, `status` and `events`, which answer while a turn runs."""
     from agentflow.runtime.status import status
 
     @service.handler(
@@ -194,6 +210,12 @@ def _looking(service: restate.VirtualObject, graph: Graph) -> None:
     @service.handler(name="status", kind="shared", output_serde=BytesSerde(), journal_retention=_NO_JOURNAL)
     async def show(ctx: restate.ObjectSharedContext) -> bytes:
         return await status(graph, ctx)
+
+    @service.handler(
+        name="events", kind="shared", input_serde=BytesSerde(), output_serde=BytesSerde(), journal_retention=_NO_JOURNAL
+    )
+    async def events(ctx: restate.ObjectSharedContext, body: bytes) -> bytes:
+        return await streams.of_turn(graph, ctx, body)
 
 
 async def past(ctx: restate.ObjectSharedContext, body: bytes) -> dict[str, Json]:

@@ -37,7 +37,11 @@ def service_of(graph: str) -> str:
 
 def key_of(graph: Graph, run: Mapping[str, Any]) -> str:
     """The key of a run's stream: a workflow's own; of any other run its invocation's id, which callers know."""
-    return str(run["key"]) if graph.kind == "workflow" else f"inv_{str(run['id']).rpartition('.')[0]}"
+    return str(run["key"]) if graph.kind == "workflow" else _invocation(run)
+
+
+def _invocation(run: Mapping[str, Any]) -> str:
+    return f"inv_{str(run['id']).rpartition('.')[0]}"
 
 
 class Outbox:
@@ -112,22 +116,54 @@ async def of_run(graph: Graph, ctx: restate.WorkflowSharedContext, body: bytes) 
     if run is None:
         raise TerminalError(f"there is no run of {graph.name} with the key {ctx.key()!r}", status_code=404)
     if "log" not in run:
-        return await _of_stream(graph, ctx, asked)
+        return await _of_stream(graph, ctx, ctx.key(), asked)
+    found = await _of_state(ctx, run, asked)
+    return await following.answered(ctx, graph.name, ctx.key(), asked, found, listener)
+
+
+async def of_turn(graph: Graph, ctx: restate.ObjectSharedContext, body: bytes) -> bytes:
+    """`events` of an object: of the turn that runs, or the last, or of the one that is meant by `run`, which is its
+    invocation's id, or its message's. The answer says `run`, to ask on with: meanwhile a newer turn may have begun.
+
+    Of a turn that is not there yet there are no events; of one before the last only where the graph has `emit`.
+    """
+    asked = following.read(body)
+    listener = following.listener(graph.name, ctx.key())
+    run = await ctx.get("run", type_hint=dict)
+    if run is None and asked.run is None:
+        raise TerminalError(f"there is no turn of {graph.name} under the key {ctx.key()!r}", status_code=404)
+    at_hand = run is not None and asked.run in (None, _invocation(run), run.get("message"))
+    turn = _invocation(run) if run is not None and at_hand else asked.run
+    assert turn is not None
+    if run is not None and at_hand and "log" in run:
+        found = await _of_state(ctx, run, asked)
+    elif at_hand or graph.emits:
+        found = json.loads(await _of_stream(graph, ctx, turn, following.Asked(asked.start, 0)))
+    else:
+        found = events.answer([], asked.start, asked.start > 0)
+    asked = following.Asked(asked.start, asked.wait, turn)
+    return await following.answered(ctx, graph.name, ctx.key(), asked, {**found, "run": turn}, listener)
+
+
+async def _of_state(
+    ctx: restate.WorkflowSharedContext | restate.ObjectSharedContext, run: Mapping[str, Any], asked: following.Asked
+) -> dict[str, Any]:
     names = [name for name in await ctx.state_keys() if name.startswith("node:")]
     happened = events.of_state({"run": run, **{name: await ctx.get(name) for name in names}})
     chosen = happened[asked.start : asked.start + following.MOST]
     over = bool(happened) and events.is_end(happened[-1]) and asked.start + len(chosen) >= len(happened)
-    found = events.answer(chosen, asked.start, over)
-    return await following.answered(ctx, graph.name, ctx.key(), asked, found, listener)
+    return events.answer(chosen, asked.start, over)
 
 
-async def _of_stream(graph: Graph, ctx: restate.WorkflowSharedContext, asked: following.Asked) -> bytes:
+async def _of_stream(
+    graph: Graph, ctx: restate.WorkflowSharedContext | restate.ObjectSharedContext, key: str, asked: following.Asked
+) -> bytes:
     if not graph.emits:
         gone = f"{graph.name} has no emit nodes any more, and no longer the streams of runs that had"
         raise TerminalError(gone, status_code=410)
-    question = json.dumps({"from": asked.start, "wait": f"{int(asked.wait * 1000)}ms"}).encode()
+    question = following.question(asked, asked.wait)
     try:
-        return await ctx.generic_call(service_of(graph.name), "events", question, key=ctx.key())
+        return await ctx.generic_call(service_of(graph.name), "events", question, key=key)
     except TerminalError as error:
         if error.status_code != 404:
             raise

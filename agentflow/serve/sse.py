@@ -2,7 +2,8 @@
 
 Each event has its number as id, so that a browser that was cut off goes on where it was (`Last-Event-ID`; `?from=N`
 begins elsewhere). The stream ends with the run, and a browser that connects again after that is told to stop.
-Of a service's run, the key is the invocation's id.
+Of a service's run, the key is the invocation's id. Of an object it is the turn that runs, or the last; the ids say
+which, `RUN:NUMBER`, so that a browser that was cut off goes on with the same one.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 PREFIX = "events"
+_Asked = tuple[int, str | None]  # the number of the first event, and the turn that is meant
 HEARTBEAT = 15  # seconds after which a stream without events says that it is still there
 ORIGINS = "AGENTFLOW_ORIGINS"  # of pages elsewhere that may read, separated by spaces
 _LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -48,13 +50,13 @@ class Streams:
             await answer.refuse(405, "events are read with GET")
         elif len(segments) != 4 or not segments[3]:
             await answer.refuse(404, "the address is /events/GRAPH/KEY")
-        elif (start := _start(scope, headers)) is None:
+        elif (asked := _start(scope, headers)) is None:
             await answer.refuse(400, "from, and Last-Event-ID, are the number of an event")
         else:
             if self._reader is None:
                 self._reader = _Reader(await asyncio.to_thread(_ingress))
             graph, key = (unquote(segment) for segment in segments[2:])
-            telling = asyncio.create_task(_tell(self._reader, graph, key, start, "last-event-id" in headers, answer))
+            telling = asyncio.create_task(_tell(self._reader, graph, key, asked, "last-event-id" in headers, answer))
             gone = asyncio.create_task(_gone(receive))
             try:
                 await asyncio.wait({telling, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -72,9 +74,10 @@ class Streams:
         return [(b"vary", b"origin"), *allowed]
 
 
-async def _tell(reader: _Reader, graph: str, key: str, start: int, again: bool, answer: _Answer) -> None:
+async def _tell(reader: _Reader, graph: str, key: str, asked: _Asked, again: bool, answer: _Answer) -> None:
+    start, run = asked
     try:
-        told = await reader.read(graph, key, start, 0)
+        told = await reader.read(graph, key, start, 0, run)
     except Refused as refused:
         await answer.refuse(refused.status, refused.message)
         return
@@ -86,19 +89,20 @@ async def _tell(reader: _Reader, graph: str, key: str, start: int, again: bool, 
         return
     await answer.begin()
     while True:
-        await answer.tell(told["events"])
+        run = told.get("run")
+        await answer.tell(told["events"], run)
         if told["ended"]:
             await answer.end()
             return
         start = told["next"]
         try:
-            told = await reader.read(graph, key, start, HEARTBEAT)
+            told = await reader.read(graph, key, start, HEARTBEAT, run)
         except Refused:  # it is no longer there: the browser will hear so when it asks again
             await answer.end()
             return
         except Unreachable:  # the engine is being started again
             await asyncio.sleep(1)
-            told = {"events": [], "next": start, "ended": False}
+            told = {"events": [], "next": start, "ended": False, "run": run}
 
 
 async def _gone(receive: Receive) -> None:
@@ -137,9 +141,10 @@ class _Answer:
         )
         await self._body("retry: 1000\n\n", more=True)
 
-    async def tell(self, events: Iterable[Mapping[str, Any]]) -> None:
+    async def tell(self, events: Iterable[Mapping[str, Any]], run: str | None) -> None:
+        of = "" if run is None else f"{run}:"
         lines = [
-            f"id: {event['seq']}\nevent: {event['type']}\ndata: {json.dumps(event, ensure_ascii=False)}\n\n"
+            f"id: {of}{event['seq']}\nevent: {event['type']}\ndata: {json.dumps(event, ensure_ascii=False)}\n\n"
             for event in events
         ]
         await self._body("".join(lines) or ":\n\n", more=True)
@@ -156,17 +161,17 @@ class _Reader:
         limits = httpx2.Limits(max_connections=None)
         self._client = httpx2.AsyncClient(timeout=HEARTBEAT + 30, limits=limits, trust_env=False)
 
-    async def read(self, graph: str, key: str, start: int, wait: int) -> dict[str, Any]:
+    async def read(self, graph: str, key: str, start: int, wait: int, run: str | None) -> dict[str, Any]:
         """Raises Refused and Unreachable."""
         try:
-            return await self._ask(graph, key, start, wait)
+            return await self._ask(graph, key, start, wait, run)
         except Refused as refused:
             if refused.status != 400 or "bad path" not in refused.message:  # the engine's answer for a service
                 raise
-        return await self._ask(f"{graph}.stream", key, start, wait)
+        return await self._ask(f"{graph}.stream", key, start, wait, run)
 
-    async def _ask(self, service: str, key: str, start: int, wait: int) -> dict[str, Any]:
-        body = {"from": start, "wait": f"{wait}s"}
+    async def _ask(self, service: str, key: str, start: int, wait: int, run: str | None) -> dict[str, Any]:
+        body: dict[str, Any] = {"from": start, "wait": f"{wait}s", **({} if run is None else {"run": run})}
         try:
             answer = await self._client.post(self._ingress + path(service, key, "events"), json=body)
             told: dict[str, Any] = answer.json()
@@ -189,13 +194,13 @@ def _ingress() -> str:
         return DEFAULT_INGRESS
 
 
-def _start(scope: Scope, headers: Mapping[str, str]) -> int | None:
-    """The number of the first event to tell; None where what is said is no number."""
+def _start(scope: Scope, headers: Mapping[str, str]) -> _Asked | None:
+    """The first event to tell; None where what is said is none."""
     last, asked = headers.get("last-event-id"), parse_qs(scope["query_string"].decode("latin-1")).get("from", ["0"])[0]
-    text = asked if last is None else last
+    run, _, text = (asked if last is None else last).rpartition(":")
     if not (text.isascii() and text.isdecimal() and len(text) <= 15):
         return None
-    return int(text) + (last is not None)
+    return int(text) + (last is not None), run or None
 
 
 def _host(scope: Scope, headers: Mapping[str, str]) -> str:

@@ -1,13 +1,15 @@
-"""Objects as other graphs call them: by a key of theirs or of none, sent to, cancelled, in a race."""
+"""Objects as other graphs call them: by a key of theirs or of none; and how their turns are followed."""
 
 from __future__ import annotations
 
 import json
 import time
+from typing import Any
 
 import pytest
 from harness import Service, graph, until
 
+from agentflow.cli import main
 from agentflow.client import Refused
 
 TALLY = """
@@ -26,9 +28,17 @@ nodes:
   add: {set: {total: "{{ state.total + input.by }}"}, needs: [wait]}
 output: "{{ state.total + input.by }}"
 """
+SILENT = """
+input: {by: integer, name: string}
+nodes:
+  did: {tool: act, with: {name: "{{ input.name }}"}}
+  wait: {approval: "{{ input.name }}?", approvers: [desk], when: input.by == 0, needs: [did]}
+output: "{{ input.by }}"
+"""
 GRAPHS = [
     graph("oc_tally", f"kind: object\n{TALLY[1:]}"),
     graph("oc_hasty", f"kind: object\non_busy: interrupt\n{TALLY[1:]}"),
+    graph("oc_quiet", f"kind: object\non_busy: interrupt\n{SILENT}"),
     graph(
         "oc_calls",
         """
@@ -126,3 +136,61 @@ def test_turns_that_lose_a_race_end_and_undo_before_it_does(service: Service) ->
     assert service.run("oc_race", "r") == "three"
     assert sorted(service.names("undo_act")) == ["one", "two"]
     assert ended(service) and service.gates("oc_tally") == service.gates("oc_hasty") == []
+
+
+# ---------------------------------------------------------------- following turns
+
+
+def asked(service: Service, graph: str, key: str, **body: Any) -> dict[str, Any]:
+    told: dict[str, Any] = service.call(graph, key, "events", body).checked()
+    return told
+
+
+def states(events: list[dict[str, Any]], node: str) -> list[str]:
+    return [event["state"] for event in events if event.get("node") == node and event["type"] == "node"]
+
+
+@pytest.mark.parametrize("name", ["oc_tally", "oc_hasty", "oc_quiet"])
+def test_a_turn_is_followed_on_the_command_line(
+    service: Service, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    urls = ["--ingress", service.engine.ingress]
+    for by, said in ((1, "first"), (2, "second")):
+        given = json.dumps({"by": by, "name": said})
+        assert main(["run", name, "--key", "w", "--input", given, "--json", *urls]) == 0
+        told = [json.loads(line) for line in capsys.readouterr().err.splitlines() if line.startswith("{")]
+        assert [event["seq"] for event in told] == list(range(len(told)))
+        assert states(told, "did") == ["running", "succeeded"] and states(told, "wait") == ["skipped"]
+        assert (told[0]["state"], told[-1]["type"], told[-1]["state"]) == ("running", "run", "succeeded")
+    assert main(["watch", name, "w", "--json", *urls, "--admin", service.engine.admin.url]) == 0
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == told
+    if name != "oc_quiet":
+        assert service.status(name, "w")["topics"]["step"]["data"] == {"name": "second", "total": 1}
+        emitted = [(event["topic"], event["data"]) for event in told if event["type"] == "emit"]
+        assert emitted[0] == ("step", {"name": "second", "total": 1})
+        assert sorted(emitted[1:]) == [("side", "a"), ("side", "b")]
+
+
+@pytest.mark.parametrize("name", ["oc_tally", "oc_hasty", "oc_quiet"])
+def test_a_reader_stays_with_its_turn(service: Service, name: str) -> None:
+    first = service.send_message(name, "p", {"by": 0, "name": "first"})
+    service.gate(name, "p.1/wait")
+    told = asked(service, name, "p")
+    assert not told["ended"] and states(told["events"], "wait")[-1:] == ["waiting"]
+    again = asked(service, name, "p", **{"from": told["next"], "run": told["run"]})
+    assert (again["events"], again["ended"], again["run"]) == ([], False, told["run"])
+    service.restart()
+    if name == "oc_tally":
+        service.decide(name, "p.1/wait", "approve").checked()
+        service.attach(first)
+    assert service.attach(service.send_message(name, "p", {"by": 3, "name": "second"})) in (3, "3")
+    rest = asked(service, name, "p", **{"from": told["next"], "run": told["run"], "wait": "20s"})
+    assert rest["ended"] and rest["run"] == told["run"]
+    ends = [event["state"] for event in rest["events"] if event["type"] == "run"]
+    assert ends[-1:] == {"oc_tally": ["succeeded"], "oc_hasty": ["cancelled"], "oc_quiet": []}[name]
+    newest = asked(service, name, "p")
+    assert newest["ended"] and newest["run"] != told["run"] and states(newest["events"], "wait") == ["skipped"]
+    assert asked(service, name, "p", run="inv_unknown")["events"] == []
+    assert service.call(name, "nobody", "events", {}).status == 404
+    for wrong in ({"run": 7}, {"form": 1}):
+        assert service.call(name, "p", "events", wrong).status == 400

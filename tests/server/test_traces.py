@@ -53,6 +53,17 @@ nodes:
     ),
 ]
 GRAPHS += [
+    *(
+        graph(
+            f"talk_{busy}",
+            f"""
+kind: object
+on_busy: {busy}
+agents: {{clerk: {{instruction: Work., tools: [look, act]}}}}
+""",
+        )
+        for busy in ("queue", "interrupt")
+    ),
     graph(
         "called",
         """
@@ -82,7 +93,10 @@ finally:
 """,
     ),
 ]
+TALK = "clerk: [{call: {tool: act, with: {name: x}}}, {say: done}]"
 REPLIES = {
+    "talk_queue": TALK,
+    "talk_interrupt": TALK,
     "traced": """
 writer:
   - calls: [{tool: look, with: {name: x}}, {tool: act, with: {name: y}}]
@@ -90,7 +104,7 @@ writer:
 helper:
   - {error: 503, times: 1}
   - say: done
-"""
+""",
 }
 CALLER = "00-{trace}-00f067aa0ba902b7-01"
 
@@ -211,6 +225,20 @@ def test_called_graphs_lists_and_rounds_hang_in_the_trace(service: Service, rece
     assert {span.attributes["agentflow.node"] for span in spans if span.name == "node each"} == {
         *("each", "each[1]", "each[2]")
     }
+
+
+@pytest.mark.parametrize("busy", ["queue", "interrupt"])
+def test_each_turn_of_an_object_is_a_trace_beneath_its_caller(service: Service, receiver: Receiver, busy: str) -> None:
+    for turn in ("chat", "act"):  # the second, with the last reply, does not call
+        trace = trace_id()
+        url = service.engine.ingress + path(f"talk_{busy}", "k", "message")
+        headers = {"traceparent": CALLER.format(trace=trace)}
+        assert request("POST", url, {"message": turn}, headers=headers).checked() == "done"
+        spans = until(lambda trace=trace: found if whole(found := receiver.spans(trace)) else None, 20, "the trace")
+        work = ["chat gemini-2.5-flash"] * (2 if turn == "chat" else 1)
+        work += ["execute_tool act"] if turn == "chat" else []
+        expected = [[f"invoke_workflow talk_{busy}", [["node clerk", [["invoke_agent clerk", work]]]]]]
+        assert tree(spans, "00f067aa0ba902b7") == expected and receiver.twice(trace) == []
 
 
 def test_a_model_call_is_told_as_the_conventions_say(service: Service, receiver: Receiver) -> None:
