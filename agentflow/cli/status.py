@@ -88,12 +88,12 @@ def _trouble(place: Status) -> list[str]:
     if isinstance(place.get("error"), dict):
         lines.append(f"error: {place['error'].get('message')}")
     if place.get("attempts"):
-        state = (
-            "paused until serve is started again"
-            if place.get("engine") == "paused"
-            else f"next try {place.get('next_try')}"
-        )
-        lines.append(f"attempts: {place['attempts']}, {state}")
+        state = ""
+        if place.get("engine") == "paused":
+            state = ", paused until serve is started again"
+        elif place.get("next_try") is not None:
+            state = f", next try {place['next_try']}"
+        lines.append(f"attempts: {place['attempts']}{state}")
     if place.get("last_error"):
         lines.append(f"last error: {place['last_error']}")
     return lines

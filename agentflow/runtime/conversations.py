@@ -150,7 +150,7 @@ def _lines(entry: Mapping[str, Any]) -> Iterable[str]:
 
 
 def shown(entry: Mapping[str, Any]) -> dict[str, Json]:
-    """An entry as `history` gives it."""
+    """An entry as `history` gives it, but for its time."""
     seen: dict[str, Json] = {name: entry[name] for name in ("turn", "by", "outcome") if name in entry}
     texts = [part["text"] for part in entry["parts"] if "text" in part]
     if texts:
@@ -161,6 +161,4 @@ def shown(entry: Mapping[str, Any]) -> dict[str, Json]:
     results = [part["function_response"] for part in entry["parts"] if "function_response" in part]
     if results:
         seen["results"] = [{"tool": result.get("name"), "result": result.get("response")} for result in results]
-    if "at" in entry:
-        seen["at"] = entry["at"]
     return seen

@@ -228,8 +228,14 @@ async def past(ctx: restate.ObjectSharedContext, body: bytes) -> dict[str, Json]
     head, pending = await memory.head_of(ctx)
     last = head.count if before is None else min(before, head.count)
     first = max(0, last - limit)
-    entries = await memory.messages(ctx, head, first, last)
-    seen: list[Json] = [conversations.shown(entry) for entry in entries]
+    entries = await memory.messages(ctx, head, max(0, first - 1), last)
+    seen: list[Json] = []
+    at: Json = None
+    for entry in entries:
+        at = entry.get("at", at)  # what is said of the conversation itself has the time of what was said before it
+        seen.append({**conversations.shown(entry), "at": at})
+    if first:
+        seen = seen[1:]
     if pending is not None and before is None:
         about = {"turn": pending["turn"], "by": conversations.USER, "outcome": "running"}
         seen.append({**about, "text": pending["text"], "at": pending["at"]})

@@ -204,6 +204,8 @@ def test_a_failed_turn_keeps_the_message(service: Service) -> None:
     told = lines(service, "bea")
     assert told[2] == "user: broken 2"
     assert told[3].startswith("system (failed): This was not answered, for it failed:")
+    page = service.call("chat", "bea", "history", {"limit": 1, "before": 4}).checked()["messages"]
+    assert [(one["by"], one["at"] > 1e9) for one in page] == [("system", True)], "it has the time of what it is about"
     assert told[4:] == ["user: plain 3", "helper: fine"]
 
 
