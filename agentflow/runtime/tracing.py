@@ -11,9 +11,8 @@ Nothing here imports OpenTelemetry; that is `telemetry`, and only where the oper
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
@@ -22,9 +21,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from restate.server_context import restate_context_is_replaying
 
 from agentflow import otel
-from agentflow.providers import CLAUDE, GEMINI, provider_of
-from agentflow.runtime import clock, rehearsal
-from agentflow.runtime.secrets import mask, mask_json
+from agentflow.runtime import clock, genai, rehearsal
+from agentflow.runtime.genai import Value
+from agentflow.runtime.secrets import mask
 from agentflow.types import Json
 
 if TYPE_CHECKING:
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from agentflow.runtime.graph import Agent, Model, Tool
     from agentflow.runtime.telemetry import Telemetry
 
-Value = str | bool | int | float | Sequence[str]
 Kind = Literal["run", "node", "agent", "model", "tool", "undo", "wait"]
 
 TRACEPARENT = "traceparent"
@@ -229,22 +227,7 @@ class Trace:
 
     def model(self, path: str, model: Model, asked: Asked, outcome: _Outcome) -> None:
         """A model call that has landed."""
-        about: dict[str, Value] = {
-            "gen_ai.operation.name": "chat",
-            "gen_ai.provider.name": _provider(model),
-            "gen_ai.request.model": model.model,
-            "gen_ai.agent.name": asked.agent,
-            **{
-                f"gen_ai.request.{_ASKED[name]}": value
-                for name, value in asked.settings.items()
-                if name in _ASKED and isinstance(value, (int, float))
-            },
-            **_stops(asked.settings.get("stop")),
-            **_answered(outcome.get("value")),
-        }
-        if self.content:
-            about.update(_texts(asked.contents()))
-            about.update(_said(outcome.get("value")))
+        about = genai.chat(model, asked, outcome.get("value"), content=self.content)
         self._step("model", path, f"chat {model.model}", about, outcome)
 
     def tool(
@@ -252,17 +235,11 @@ class Trace:
     ) -> None:
         """A tool that has landed, or an undo, of the node at `path`. Without `args`: they are nobody's."""
         about: dict[str, Value] = {
-            "gen_ai.operation.name": "execute_tool",
-            "gen_ai.tool.name": tool.name,
-            "gen_ai.tool.type": "function",
+            **genai.execute_tool(tool.name, args if self.content else None, outcome),
             "agentflow.tool.effect": tool.effect,
             **({"gen_ai.tool.call.id": path[path.rfind(".") + 1 :]} if "#" in path else {}),
             **({"agentflow.undo": True} if undo else {}),
         }
-        if self.content and args is not None:
-            about["gen_ai.tool.call.arguments"] = _json(dict(args))
-            if "value" in outcome:
-                about["gen_ai.tool.call.result"] = _json(outcome["value"])
         self._step("undo" if undo else "tool", path, f"execute_tool {tool.name}", about, outcome)
 
     def _step(self, kind: Kind, path: str, name: str, about: dict[str, Value], outcome: _Outcome) -> None:
@@ -339,16 +316,6 @@ def cut_off(began: float, at: float) -> _Outcome:
     return {"failed": {"kind": "cancelled", "code": 499, "message": "cut off"}, "began": began, "at": at, "tries": 1}
 
 
-_PROVIDERS = {"azure": "azure.ai.openai", "bedrock": "aws.bedrock", "mistral": "mistral_ai", "xai": "x_ai"}
-_ASKED = {
-    "temperature": "temperature",
-    "top_p": "top_p",
-    "top_k": "top_k",
-    "max_output_tokens": "max_tokens",
-    "seed": "seed",
-}
-
-
 def _bare(path: str) -> str:
     """A path without indices: one name for all rounds and items."""
     return re.sub(r"\[[\d-]+\]", "", path)
@@ -357,75 +324,3 @@ def _bare(path: str) -> str:
 def _node(path: str) -> str:
     """The node that a step belongs to."""
     return path.partition("#")[0].rpartition(".")[0] if "#" in path else path
-
-
-def _provider(model: Model) -> str:
-    """By the conventions' names, where they have one."""
-    found = provider_of(model.model, model.base_url)
-    if found is GEMINI:
-        return "gcp.gemini"
-    if found is CLAUDE:
-        return "anthropic"
-    named = model.model.split("/")[0] if "/" in model.model else "openai"
-    return _PROVIDERS.get(named, named)
-
-
-def _stops(given: Json) -> dict[str, Value]:
-    stops = [given] if isinstance(given, str) else given if isinstance(given, list) else []
-    return {"gen_ai.request.stop_sequences": [str(stop) for stop in stops]} if stops else {}
-
-
-def _answered(answer: Any) -> dict[str, Value]:
-    """What a journaled answer, an ADK LlmResponse as JSON, says of itself."""
-    if not isinstance(answer, dict):
-        return {}
-    used = answer.get("usage_metadata") or {}
-    counts = {
-        "input_tokens": ("prompt_token_count", "tool_use_prompt_token_count"),
-        "output_tokens": ("candidates_token_count", "thoughts_token_count"),
-        "reasoning.output_tokens": ("thoughts_token_count",),
-        "cache_read.input_tokens": ("cached_content_token_count",),
-    }
-    found: dict[str, Value] = {
-        f"gen_ai.usage.{name}": sum(used.get(one) or 0 for one in names)
-        for name, names in counts.items()
-        if any(used.get(one) is not None for one in names)
-    }
-    if answer.get("model_version"):
-        found["gen_ai.response.model"] = str(answer["model_version"])
-    if answer.get("finish_reason"):
-        found["gen_ai.response.finish_reasons"] = [str(answer["finish_reason"]).lower()]
-    return found
-
-
-def _texts(asked: tuple[str | None, Sequence[Mapping[str, Any]]]) -> dict[str, Value]:
-    instruction, contents = asked
-    said: dict[str, Value] = {"gen_ai.input.messages": _json([_message(content) for content in contents])}
-    if instruction:
-        said["gen_ai.system_instructions"] = _json([{"type": "text", "content": instruction}])
-    return said
-
-
-def _said(answer: Any) -> dict[str, Value]:
-    if not isinstance(answer, dict) or not isinstance(answer.get("content"), dict):
-        return {}
-    reason = str(answer.get("finish_reason") or "stop").lower()
-    return {"gen_ai.output.messages": _json([{**_message(answer["content"]), "finish_reason": reason}])}
-
-
-def _message(content: Mapping[str, Any]) -> dict[str, Any]:
-    role = {"model": "assistant"}.get(content.get("role") or "user", content.get("role") or "user")
-    parts = [_part(part) for part in content.get("parts") or ()]
-    return {"role": "tool" if any(part["type"] == "tool_call_response" for part in parts) else role, "parts": parts}
-
-
-def _part(part: Mapping[str, Any]) -> dict[str, Any]:
-    if (call := part.get("function_call")) is not None:
-        return {"type": "tool_call", "id": call.get("id"), "name": call.get("name"), "arguments": call.get("args")}
-    if (told := part.get("function_response")) is not None:
-        return {"type": "tool_call_response", "id": told.get("id"), "response": told.get("response")}
-    return {"type": "reasoning" if part.get("thought") else "text", "content": part.get("text") or ""}
-
-
-def _json(value: Json) -> str:
-    return json.dumps(mask_json(value), ensure_ascii=False, separators=(",", ":"))
