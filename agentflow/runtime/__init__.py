@@ -3,10 +3,11 @@
 from pydantic import Field
 
 from agentflow.runtime.approvals import Escalation, Notify
+from agentflow.runtime.branches import own_invocations
 from agentflow.runtime.budgets import budget
 from agentflow.runtime.calls import CalledGraph, CalledService
 from agentflow.runtime.command_tool import command
-from agentflow.runtime.entry import own_invocations, service, workflow
+from agentflow.runtime.entry import service, workflow
 from agentflow.runtime.flights import Flight
 from agentflow.runtime.flow import Run
 from agentflow.runtime.gates import approvals

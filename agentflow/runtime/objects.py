@@ -18,11 +18,12 @@ import restate
 from restate.exceptions import TerminalError
 from restate.serde import BytesSerde
 
-from agentflow.runtime import conversations, memory, schema, steps, streams, tracing
-from agentflow.runtime.entry import ABORT, Flow, Owner, declare
+from agentflow.runtime import conversations, memory, steps, streams, tracing
+from agentflow.runtime.entry import declare, read_input
 from agentflow.runtime.graph import Graph
 from agentflow.runtime.memory import PENDING, SESSION, Memory
-from agentflow.runtime.times import RETENTION
+from agentflow.runtime.owner import Flow, Owner
+from agentflow.runtime.times import ABORT, RETENTION
 from agentflow.types import Json
 
 PAGE = 100  # messages that `history` gives, unless it is asked for fewer or more
@@ -139,13 +140,6 @@ def door(graph: Graph) -> restate.VirtualObject:
         return json.dumps(await ctx.get("newest", type_hint=int) or 0).encode()
 
     return service
-
-
-def read_input(graph: Graph, body: bytes) -> Json:
-    try:
-        return schema.read(graph.input, body or b"{}")
-    except schema.Mismatch as mismatch:
-        raise TerminalError(f"the input does not fit: {mismatch}", status_code=400) from None
 
 
 async def turn(

@@ -112,6 +112,14 @@ def to_json(value: object) -> Json:
     return result
 
 
+def encoded(value: Json) -> bytes:
+    """What an invocation answers with. Raises NodeError for what is not JSON."""
+    try:
+        return json.dumps(to_json(value), separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    except ValueError as error:
+        raise NodeError("output", f"the output {error}") from None
+
+
 async def now() -> Outcome:
     """A step that only learns the time."""
     return {"at": clock.time()}
