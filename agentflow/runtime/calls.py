@@ -124,7 +124,9 @@ class ServiceFlight(RemoteFlight):
         except TerminalError as error:
             await self._learn_the_time()
             failure = _failure(error, name, path)
-            self._failed(unknown=failure.kind == "cancelled" and isinstance(self.callee, CalledService))
+            if self.entry is not None:
+                unknown = failure.kind == "cancelled" and isinstance(self.callee, CalledService)
+                saga.fail(self.undo, self.entry, invocation.now, unknown=unknown)
             raise failure from None
         await self._learn_the_time()
         try:
@@ -141,12 +143,6 @@ class ServiceFlight(RemoteFlight):
         """An answer does not say when it was given, and what is to be undone has its place among the other effects."""
         if self.entry is not None:
             await self.run.invocation.learn_the_time(self.run.path)
-
-    def _failed(self, *, unknown: bool) -> None:
-        if self.entry is not None:
-            self.entry.at, self.entry.unknown = self.run.invocation.now, unknown
-            if self.entry.on == "completed" and not unknown:
-                self.undo.remove(self.entry)
 
 
 class LateCall(Flight):

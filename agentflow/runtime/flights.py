@@ -79,15 +79,7 @@ class StepFlight(Flight):
         if self.entry is not None:
             saga.settle(self.undo, self.entry, outcome)
         if "failed" in outcome:
-            failed = outcome["failed"]
-            raise NodeError(
-                failed["kind"],
-                failed["message"],
-                code=failed["code"],
-                node=self.run.path,
-                unknown=failed["unknown"],
-                told=failed["told"],
-            )
+            raise steps.error_of(outcome, self.run.path)
         value: Json = outcome["value"]
         return value
 

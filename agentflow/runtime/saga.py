@@ -64,9 +64,13 @@ def settle(undo: list[Entry], entry: Entry, outcome: steps.Outcome) -> None:
     if "value" in outcome:
         entry.complete(outcome["value"], outcome["at"])
         return
-    entry.at = outcome["at"]
-    entry.unknown = outcome["failed"]["unknown"]
-    if entry.on == "completed" and not entry.unknown:
+    fail(undo, entry, outcome["at"], unknown=outcome["failed"]["unknown"])
+
+
+def fail(undo: list[Entry], entry: Entry, at: float, *, unknown: bool) -> None:
+    """The effect did not complete: it stays in the list where that is to be undone too, or is not known."""
+    entry.at, entry.unknown = at, unknown
+    if entry.on == "completed" and not unknown:
         undo.remove(entry)
 
 

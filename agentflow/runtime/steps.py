@@ -139,6 +139,19 @@ def success(value: object, tries: int, last: BaseException | None) -> Outcome:
     return {"value": value, "at": clock.time(), "tries": tries, **about}
 
 
+def error_of(outcome: Outcome, node: str) -> NodeError:
+    """The failure in an outcome, as the node's."""
+    failed = outcome["failed"]
+    return NodeError(
+        failed["kind"],
+        failed["message"],
+        code=failed["code"],
+        node=node,
+        unknown=failed["unknown"],
+        told=failed["told"],
+    )
+
+
 EXITS = (SystemExit, KeyboardInterrupt)
 
 
