@@ -86,8 +86,7 @@ class AgentSteps:
         if trace is not None:
             trace.model(path, model, asked, outcome)
         if "failed" in outcome:
-            failed = outcome["failed"]
-            raise NodeError(failed["kind"], failed["message"], code=failed["code"], node=self.path)
+            raise steps.error_of(outcome, self.path)
         answer: dict[str, Any] = outcome["value"]
         used = usage(answer)
         cost = model.price.of(used.input, used.output) if model.price is not None else 0
@@ -104,7 +103,7 @@ class AgentSteps:
             return [await self._journaling_call(calls[0])]
         # all of them, or none is started
         await invocation.reserve("tool_calls", self.path, sum(together.steps_of(call.tool) for call in calls))
-        places = [self.run.inside(call.address, own_scope=False) for call in calls]
+        places = [self.run.inside(call.address) for call in calls]
         called = [together.Called(at, call.tool, call.args) for at, call in zip(places, calls, strict=True)]
         gates: dict[int, Flight] = {}
         flights: list[Flight] = []
@@ -206,20 +205,19 @@ class AgentSteps:
         outcome = await future
         invocation.happened(outcome["at"])
         if "failed" in outcome:
-            failed = outcome["failed"]
-            raise NodeError(failed["kind"], failed["message"], code=failed["code"], node=self.path)
+            raise steps.error_of(outcome, self.path)
         told: Json = outcome["value"]
         invocation.listed[listing] = told
         return told
 
     async def _journaling_call(self, call: ToolCall) -> ToolOutcome:
-        place = self.run.inside(call.address, own_scope=False)
+        place = self.run.inside(call.address)
         if (gate := remote_tools.confirmation(place, call.tool, call.args)) is not None:
             decision: Any = await self.run.land(gate)
             if not decision["approved"]:
                 return ToolOutcome(error=remote_tools.refusal(call.tool, decision))
         try:
-            value = await call_with_context(self.run.inside(call.address, own_scope=False), call.tool, call.args)
+            value = await call_with_context(place, call.tool, call.args)
         except NodeError as error:
             if error.told:
                 return ToolOutcome(error=error.message)

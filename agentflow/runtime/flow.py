@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from agentflow.durations import milliseconds
@@ -18,7 +18,7 @@ from agentflow.runtime.errors import Interruption, NodeError, TemplateError, Tim
 from agentflow.runtime.evaluation import OUTCOMES
 from agentflow.runtime.flights import CallFlight, Flight, LateFlight, StepFlight, abandon
 from agentflow.runtime.graph import Agent, Event, Node, Otherwise, Retry, Tool, Undo, Use
-from agentflow.runtime.invocation import Alarm, Future, Invocation
+from agentflow.runtime.invocation import Future, Invocation
 from agentflow.runtime.lists import Part
 from agentflow.runtime.own_journal import call_with_context
 from agentflow.runtime.region import Region
@@ -65,9 +65,12 @@ class Run:
         self, tool: Tool, args: Mapping[str, Json], *, retry: Retry | None = None, undo: Undo | None = None
     ) -> Flight:
         """Calls a tool: one durable step. `undo` is the node's own compensation."""
-        values = self.value(dict(args))
+        return self.start_tool(tool, self._object(args), retry, undo)
+
+    def _object(self, templates: Mapping[str, Json]) -> dict[str, Json]:
+        values = self.value(dict(templates))
         assert isinstance(values, dict)
-        return self.start_tool(tool, values, retry, undo)
+        return values
 
     def start_tool(
         self,
@@ -108,8 +111,7 @@ class Run:
         self, tool: Tool, args: Mapping[str, Json], *, retry: Retry | None = None, undo: Undo | None = None
     ) -> Json:
         """Calls a tool once a person has approved the call with these arguments; refused, it is like an approval."""
-        values = self.value(dict(args))
-        assert isinstance(values, dict)
+        values = self._object(args)
         gate = remote_tools.confirmation(self, tool, values)
         if gate is not None:
             decision: Any = await self.land(gate)
@@ -119,20 +121,16 @@ class Run:
         if isinstance(tool.does, together.parallel_tool):
             return await together.call(self, tool, values, retry)
         if keeps_own_journal(tool):
-            return await call_with_context(self, tool if undo is None else replace(tool, undo=undo), values)
+            return await call_with_context(self, tool, values, undo)
         return await self.land(self.start_tool(tool, values, retry, undo))
 
     async def tools(self, tool: Tool, args: Mapping[str, Json], *, retry: Retry | None = None) -> Json:
         """Calls a tool that is several: one durable step of each, at once. `retry` is the node's, for each."""
-        values = self.value(dict(args))
-        assert isinstance(values, dict)
-        return await together.call(self, tool, values, retry)
+        return await together.call(self, tool, self._object(args), retry)
 
     async def journaling_tool(self, tool: Tool, args: Mapping[str, Json], *, undo: Undo | None = None) -> Json:
         """Calls a tool that takes a restate.Context and so keeps its own journal."""
-        values = self.value(dict(args))
-        assert isinstance(values, dict)
-        return await call_with_context(self, tool if undo is None else replace(tool, undo=undo), values)
+        return await call_with_context(self, tool, self._object(args), undo)
 
     async def agent(
         self,
@@ -240,8 +238,8 @@ class Run:
 
     def set_state(self, values: Mapping[str, Json]) -> Json:
         """Writes the object's state; what was written is the value."""
-        written = self.value(dict(values))
-        assert isinstance(written, dict) and self.invocation.kept is not None
+        written = self._object(values)
+        assert self.invocation.kept is not None
         self.invocation.kept.write(written, self.path)
         return written
 
@@ -251,17 +249,15 @@ class Run:
     # ------------------------------------------------------------ order
 
     def at(self, path: str) -> Run:
-        """Another place, with the same scope to begin with."""
+        """Another place, with a scope of its own, which begins as this one: what is set in it is not seen outside."""
         return Run(self.invocation, path, {**self.scope, OUTCOMES: dict(self.scope[OUTCOMES])})
 
-    def inside(self, name: str, *, own_scope: bool = True) -> Run:
-        path = f"{self.path}.{name}" if self.path else name
-        scope = {**self.scope, OUTCOMES: dict(self.scope[OUTCOMES])} if own_scope else self.scope
-        return Run(self.invocation, path, scope)
+    def inside(self, name: str) -> Run:
+        return self.at(f"{self.path}.{name}" if self.path else name)
 
     def block(self) -> Run:
-        """A scope of its own at the same place: what is set in it is not seen outside."""
-        return Run(self.invocation, self.path, {**self.scope, OUTCOMES: dict(self.scope[OUTCOMES])})
+        """A scope of its own at the same place."""
+        return self.at(self.path)
 
     async def one(self, node: Node, place: Run | None = None) -> Json:
         """Runs a node here and now. Its value, or null where it was skipped, joins the scope."""
@@ -274,7 +270,7 @@ class Run:
         invocation = self.invocation
         invocation.report.started(place.path, invocation.now)
         mark = len(invocation.undo)
-        alarm = self._alarm(place.path, node.timeout)
+        alarm = None if node.timeout is None else invocation.alarm(place.path, node.timeout)
         try:
             value = await place._perform(node)
         except TimedOut as timed_out:
@@ -297,10 +293,15 @@ class Run:
                 invocation.alarms.remove(alarm)
         invocation.report.ended(place.path, "failed", invocation.now, error.as_json())
         self.attempted(node, place)
+        return await self._caught(node, place, error, mark)
+
+    async def _caught(self, node: Node, place: Run, error: NodeError, mark: int) -> Json:
+        """`on_error` catches the failure, once what was done since `mark` has been undone; or it is raised."""
         if node.on_error is None:
             raise error
-        done, invocation.undo[mark:] = invocation.undo[mark:], []
-        await saga.undo(invocation, done, error.as_json())
+        undo = self.invocation.undo
+        done, undo[mark:] = undo[mark:], []
+        await saga.undo(self.invocation, done, error.as_json())
         return await self.instead(node, place, error)
 
     async def undecided(self, node: Node, place: Run, error: NodeError) -> Json:
@@ -386,11 +387,6 @@ class Run:
         entry.complete(result, self.invocation.now)
         self.invocation.undo.append(entry)
 
-    def _alarm(self, path: str, duration: str | None) -> Alarm | None:
-        if duration is None:
-            return None
-        return self.invocation.alarm(path, duration)
-
     def begin(self, node: Node, place: Run) -> Flight | Json:
         """Starts a node without waiting for it: a step, a gate, a call; or its value where that is known at once."""
         handler = self.invocation.graph.handlers.get(node)
@@ -449,11 +445,7 @@ class Run:
         if node in invocation.graph.handlers:
             raise error  # in an invocation of its own, `on_error` has had its turn there
         self.attempted(node, place)
-        if node.on_error is None:
-            raise error
-        done, invocation.undo[mark:] = invocation.undo[mark:], []
-        await saga.undo(invocation, done, error.as_json())
-        await self.instead(node, place, error)
+        await self._caught(node, place, error, mark)
 
     async def together(self, *nodes: Node) -> None:
         """Runs nodes side by side, each from the moment when what it needs is done. In file order."""

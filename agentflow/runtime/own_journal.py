@@ -10,7 +10,7 @@ from restate.exceptions import TerminalError
 from agentflow import ToolError
 from agentflow.runtime import rehearsal, saga, steps
 from agentflow.runtime.errors import Cancelled, Interruption, NodeError, TimedOut
-from agentflow.runtime.graph import Tool
+from agentflow.runtime.graph import Tool, Undo
 from agentflow.runtime.operations import Operation
 from agentflow.runtime.schema import Mismatch, bind
 from agentflow.runtime.signature import signature_of
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from agentflow.runtime.flow import Run
 
 
-async def call_with_context(run: Run, tool: Tool, args: Mapping[str, Json]) -> Json:
-    """Calls the function in the handler itself; it alone awaits the context until it returns.
+async def call_with_context(run: Run, tool: Tool, args: Mapping[str, Json], undo: Undo | None = None) -> Json:
+    """Calls the function in the handler itself; it alone awaits the context until it returns. `undo`: the node's own.
 
     What it raises that is not terminal is the engine's to try again, replaying the function.
     """
     invocation = run.invocation
     if (case := rehearsal.current()) is not None and not case.is_real(tool):
-        return await run.land(run.start_tool(tool, args))  # what stands in for it is one step
+        return await run.land(run.start_tool(tool, args, undo=undo))  # what stands in for it is one step
     trace, began = invocation.report.trace, invocation.now
     outcome: steps.Outcome = {"began": began, "tries": 1}  # how long it took is seldom in the journal
     try:
-        value = await _call(run, tool, args)
+        value = await _call(run, tool, args, undo or tool.undo)
         outcome["value"] = value
     except NodeError as error:
         outcome["failed"] = error.as_json()
@@ -45,7 +45,7 @@ async def call_with_context(run: Run, tool: Tool, args: Mapping[str, Json]) -> J
     return value
 
 
-async def _call(run: Run, tool: Tool, args: Mapping[str, Json]) -> Json:
+async def _call(run: Run, tool: Tool, args: Mapping[str, Json], undo: Undo | None) -> Json:
     invocation = run.invocation
     await invocation.reserve("tool_calls", run.path)
     key = f"{invocation.run['id']}:{run.path}"
@@ -58,7 +58,7 @@ async def _call(run: Run, tool: Tool, args: Mapping[str, Json]) -> Json:
         arguments = bind(function, args, idempotency_key=key, state=state)
     except Mismatch as mismatch:
         raise NodeError("tool", f"{tool.name}: the arguments do not fit: {mismatch}", code=400, node=run.path) from None
-    entry = None if tool.undo is None else saga.Entry.of(tool.undo, run.path, key, args, run.scope)
+    entry = None if undo is None else saga.Entry.of(undo, run.path, key, args, run.scope)
     invocation.report.flush()
     try:
         result = await function(**arguments, **{context: invocation.ctx})

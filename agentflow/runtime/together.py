@@ -78,7 +78,7 @@ class Called:
         rehearsal.called(self.tool.name, dict(args), str(self.run.invocation.run["id"]), self.run.path)
         flights: list[Flight] = []
         for one in does.members:
-            place = self.run.inside(one.name, own_scope=False)
+            place = self.run.inside(one.name)
             flight = place.start_tool(one.tool, one.args(args), self.retry, counted=True)
             self.members[id(flight)] = one.name
             flights.append(flight)
