@@ -126,7 +126,8 @@ class _Inbox:
         await self._dismiss(name, waiter, {"expired": True, "at": at}, by_timer=True)
 
     async def close(self) -> None:
-        """The run has ended."""
+        """The run has ended, though it may have been cancelled before it could begin."""
+        self._call_off(await self.ctx.get("forgetting", type_hint=str))
         for key in await self.ctx.state_keys():
             if key.startswith("queue:"):
                 for one in (await self._queue(key.removeprefix("queue:")))["waiting"]:
