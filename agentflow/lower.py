@@ -170,7 +170,7 @@ class _Lowering:
         """The outer names that a node or anything in it uses, also to undo what it calls; in the order of the file."""
         found = dict(place.refs)
         if self.tool_refs:
-            for inner in _inside(place):
+            for inner in place.all():
                 for name in self.tool_refs.get(KINDS[inner.node.kind].called_tool(inner.node) or "", ()):
                     if (binding := self._outer.find(name)) is not None:
                         found[name] = binding
@@ -245,16 +245,6 @@ class _Lowering:
             limits=agent.limits,
             line=self.graph.source.line(agent.path),
         )
-
-
-def _inside(place: Place) -> Iterator[Place]:
-    """A node and all that is inside it."""
-    yield place
-    for branch in place.branches:
-        yield from _inside(branch)
-    for block in place.blocks:
-        for inner in block.places.values():
-            yield from _inside(inner)
 
 
 def _names_in(data: Json) -> Iterator[str]:

@@ -24,7 +24,7 @@ class Call:
 
 def writes(graph: GraphSpec, place: Place) -> Iterator[Call]:
     """The calls of a node, and of all that is inside it, that change something."""
-    for inner in inside(place):
+    for inner in place.all():
         node = inner.node
         called = graph.tools.get(KINDS[node.kind].called_tool(node) or "")
         for tool in acting(called, graph.tools) if called is not None else ():
@@ -33,16 +33,6 @@ def writes(graph: GraphSpec, place: Place) -> Iterator[Call]:
         if isinstance(node.body, AgentBody):
             for tool in _of_agent(graph, node.body.agent):
                 yield Call(inner, tool, (*node.path, "agent"))
-
-
-def inside(place: Place) -> Iterator[Place]:
-    """A node and all that is inside it."""
-    yield place
-    for branch in place.branches:
-        yield from inside(branch)
-    for block in place.blocks:
-        for one in block.places.values():
-            yield from inside(one)
 
 
 def _of_agent(graph: GraphSpec, name: str) -> Iterator[ToolSpec]:

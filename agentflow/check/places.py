@@ -102,6 +102,15 @@ class Place:
     def skippable(self) -> bool:
         return self.node.when is not None and self.node.when is not True
 
+    def all(self) -> Iterator[Place]:
+        """The node and all that is inside it."""
+        yield self
+        for branch in self.branches:
+            yield from branch.all()
+        for block in self.blocks:
+            for place in block.places.values():
+                yield from place.all()
+
 
 @dataclass(eq=False)
 class Block:

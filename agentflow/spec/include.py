@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path as FilePath
 
@@ -64,21 +63,12 @@ def include(reading: Reading, keys: tuple[str, ...]) -> bool:
 
 
 def _file(reading: Reading, path: Path, name: Json) -> FilePath | None:
-    if not isinstance(name, str) or not name.strip() or "\0" in name:
-        reading.wrong(path, "the path of a file in the project", name)
+    found = reading.in_project(path, name, "a file is included from")
+    if found is None:
         return None
-    root, wanted = FilePath(os.path.realpath(reading.root)), FilePath(name)
-    found = FilePath(os.path.realpath(root / wanted))  # os.path: never raises
-    if wanted.is_absolute() or not found.is_relative_to(root):
-        message = f"{quoted(name)} is not inside the project"
-        rule = "a file is included from below the project's folder, by a path relative to it"
-        reading.error("file-outside-project", message, path, help=rule)
-        return None
-    _, problem = read_text(found, name)
+    _, problem = read_text(found, str(name))
     if problem is not None and problem.span == START:  # no place in it to tell of
-        beside = not os.path.exists(found) and os.path.exists(reading.source.path.parent / wanted)
-        help = "the path is relative to the project's folder, not to the graph" if beside else None
-        reading.error(problem.code, problem.message, path, help=help)
+        reading.error(problem.code, problem.message, path, help=reading.misplaced(found, str(name)))
         return None
     return found
 

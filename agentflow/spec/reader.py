@@ -92,26 +92,36 @@ class Reading:
             return None
         return data
 
+    def in_project(self, path: Path, name: Json, rule: str) -> FilePath | None:
+        """The file of the project that a relative path names, be it there or not; None, and reported, if it names none.
+
+        `rule` says what is done with such files: `a text is read from a file`.
+        """
+        if not isinstance(name, str) or not name.strip() or "\0" in name:
+            self.wrong(path, "the path of a file in the project", name)
+            return None
+        root = FilePath(os.path.realpath(self.root))
+        found = FilePath(os.path.realpath(root / name))  # os.path: never raises
+        if FilePath(name).is_absolute() or not found.is_relative_to(root):
+            help = f"{rule} below the project's folder, by a path relative to it"
+            self.error("file-outside-project", f"{quoted(name)} is not inside the project", path, help=help)
+            return None
+        return found
+
+    def misplaced(self, found: FilePath, name: str) -> str | None:
+        """What helps where a file is not there, but would be beside the graph."""
+        beside = not os.path.exists(found) and os.path.exists(self.source.path.parent / name)
+        return "the path is relative to the project's folder, not to the graph" if beside else None
+
     def _file(self, path: Path, name: Json) -> str | None:
         place = (*path, "file")
-        if not isinstance(name, str) or not name.strip() or "\0" in name:
-            self.wrong(place, "the path of a file in the project", name)
+        found = self.in_project(place, name, "a text is read from a file")
+        if found is None:
             return None
-        root, wanted = FilePath(os.path.realpath(self.root)), FilePath(name)
-        found = FilePath(os.path.realpath(root / wanted))  # os.path: never raises
-        if wanted.is_absolute() or not found.is_relative_to(root):
-            self.error(
-                "file-outside-project",
-                f"{quoted(name)} is not inside the project",
-                place,
-                help="a text is read from a file below the project's folder, by a path relative to it",
-            )
-            return None
-        text, problem = read_text(found, name)
+        text, problem = read_text(found, str(name))
         if text is None:
-            beside = not os.path.exists(found) and os.path.exists(self.source.path.parent / wanted)
-            help = "the path is relative to the project's folder, not to the graph" if beside else None
-            self.error("unreadable-file", problem.message if problem else f"{name} cannot be read", place, help=help)
+            message = problem.message if problem else f"{name} cannot be read"
+            self.error("unreadable-file", message, place, help=self.misplaced(found, str(name)))
             return None
         if not text.strip():
             self.error("empty-text", f"the file {quoted(name)} is empty", place)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from agentflow import ir
 from agentflow.diagnostics import choices_help, quoted
@@ -92,12 +90,8 @@ def _specification(reader: Reader) -> Specification | None:
     name, path = reader.string("openapi", "the path of a specification in the project"), reader.at("openapi")
     if name is None:
         return None
-    root = Path(os.path.realpath(reader.reading.root))
-    found = Path(os.path.realpath(root / name.replace("\0", "")))
-    if Path(name).is_absolute() or not found.is_relative_to(root):
-        message = f"{quoted(name)} is not inside the project"
-        help = "a specification is read from a file below the project's folder, by a path relative to it"
-        reader.error("file-outside-project", message, path, help=help)
+    found = reader.reading.in_project(path, name, "a specification is read from a file")
+    if found is None:
         return None
     if not found.is_file():
         message = f"there is no file {quoted(name)}"
