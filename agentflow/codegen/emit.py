@@ -5,27 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from agentflow import ir
-from agentflow.codegen.writer import Call, Expression, ListOf, Writer, data, literal
+from agentflow.codegen.writer import Arguments, Call, Expression, ListOf, Writer, data, duration, literal, literals
 from agentflow.types import STRING
 
 if TYPE_CHECKING:
     from agentflow.codegen.module import Module
-
-_DAY = 86_400_000
-_UNITS = (("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
-
-Arguments = list[Expression | tuple[str, Expression]]
-
-
-def duration(ms: int) -> str:
-    """Milliseconds as the language writes them, quoted: `"1h30m"`."""
-    text = ""
-    if ms >= 2 * _DAY:
-        text, ms = f"{ms // _DAY}d", ms % _DAY
-    for unit, length in _UNITS:
-        count, ms = divmod(ms, length)
-        text += f"{count}{unit}" if count else ""
-    return literal(text or "0s")
 
 
 def retry(policy: ir.Retry) -> Expression:
@@ -40,6 +24,12 @@ def confirm(of: ir.Confirm) -> Expression:
     arguments: Arguments = [literal(of.message.template), ("approvers", data(of.approvers.data))]
     if of.when is not True:
         arguments.append(("when", literal(of.when)))
+    return Call("af.Confirm", [*arguments, *_time_for_people(of)])
+
+
+def _time_for_people(of: ir.Confirm | ir.Gate) -> Arguments:
+    """How long people have, who is asked after them, and what follows when nobody has decided."""
+    arguments: Arguments = []
     if of.timeout is not None:
         arguments.append(("timeout", duration(of.timeout)))
     if of.escalate:
@@ -47,7 +37,7 @@ def confirm(of: ir.Confirm) -> Expression:
         arguments.append(("escalate", ListOf(steps)))
     if of.on_timeout is not None:
         arguments.append(("on_timeout", literal(of.on_timeout)))
-    return Call("af.Confirm", arguments)
+    return arguments
 
 
 def undo(module: Module, compensation: ir.Undo) -> Expression:
@@ -55,12 +45,8 @@ def undo(module: Module, compensation: ir.Undo) -> Expression:
     if compensation.on != "completed":
         arguments.append(("on", literal(compensation.on)))
     if compensation.refs:
-        arguments.append(("uses", names(compensation.refs)))
+        arguments.append(("uses", literals(compensation.refs)))
     return Call("af.Undo", arguments)
-
-
-def names(given: tuple[str, ...]) -> ListOf:
-    return ListOf([literal(name) for name in given])
 
 
 def node(module: Module, writer: Writer, one: ir.Node) -> None:
@@ -72,11 +58,11 @@ def node(module: Module, writer: Writer, one: ir.Node) -> None:
         arguments.append(("when", literal(one.when.text)))
     needs = module.needs.get(one.path, ())
     if needs:
-        arguments.append(("needs", names(needs)))
+        arguments.append(("needs", literals(needs)))
     if one.path in module.uses:
-        arguments.append(("uses", names(module.uses[one.path])))
+        arguments.append(("uses", literals(module.uses[one.path])))
         if shared := module.conversations(one):
-            arguments.append(("conversations", names(shared)))
+            arguments.append(("conversations", literals(shared)))
     if one.timeout is not None:
         arguments.append(("timeout", duration(one.timeout)))
     match one.on_error:
@@ -199,14 +185,8 @@ def _gate(module: Module, writer: Writer, one: ir.Node, op: ir.Gate) -> None:
     arguments: Arguments = [
         module.text(op.message, one.path, "message"),
         ("approvers", data(op.approvers.data)),
+        *_time_for_people(op),
     ]
-    if op.timeout is not None:
-        arguments.append(("timeout", duration(op.timeout)))
-    if op.escalate:
-        steps = [Call("af.Escalation", [data(step.to.data), duration(step.timeout)]) for step in op.escalate]
-        arguments.append(("escalate", ListOf(steps)))
-    if op.on_timeout is not None:
-        arguments.append(("on_timeout", literal(op.on_timeout)))
     arguments.append(("on_reject", literal(op.on_reject)))
     if op.form is not None:
         arguments.append(("form", module.types.annotation(op.form, *one.path.split("."), "form")))
@@ -228,7 +208,7 @@ def notify(module: Module, one: ir.Node, op: ir.Notify) -> Expression:
     told: Arguments = [module.tool_names[op.tool], data(op.args.data)]
     uses = tuple(name for name in one.refs if name not in ("approver", "link", "message"))
     if uses:
-        told.append(("uses", names(uses)))
+        told.append(("uses", literals(uses)))
     return Call("af.Notify", told)
 
 

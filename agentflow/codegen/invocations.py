@@ -78,10 +78,7 @@ def has_budget(program: ir.Program) -> bool:
 
 def _beside(block: ir.Block) -> Iterator[ir.Node]:
     """The nodes that run while others do."""
-    by_name = {node.name: node for node in block.nodes}
-    for part in block.plan:
-        if isinstance(part, ir.Region):
-            yield from (by_name[name] for name in part.nodes)
+    yield from _regions(block)
     for node in walk(block.nodes):
         if isinstance(node.op, ir.Fan):
             yield from node.op.branches

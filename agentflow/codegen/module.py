@@ -12,7 +12,18 @@ from agentflow.codegen import operations
 from agentflow.codegen.invocations import asks_people, events, everything, has_budget, own, walk
 from agentflow.codegen.names import Names, constant_name, identifier
 from agentflow.codegen.types import Types
-from agentflow.codegen.writer import Call, Expression, ListOf, Writer, data, literal, plain
+from agentflow.codegen.writer import (
+    Arguments,
+    Call,
+    Expression,
+    ListOf,
+    Writer,
+    data,
+    duration,
+    literal,
+    literals,
+    plain,
+)
 from agentflow.types import ANY, Object, Type
 
 _REVISION = "\0revision\0"  # no text of a graph reaches the module with such characters as they are
@@ -125,7 +136,7 @@ class Module:
 
     def _after(self, writer: Writer, after: ir.After) -> None:
         writer.gap()
-        writer.statement("@", Call("af.finally_", ["GRAPH", ("uses", ops.names(after.refs))]))
+        writer.statement("@", Call("af.finally_", ["GRAPH", ("uses", literals(after.refs))]))
         writer.line(f"async def {self.names.take(f'{self.flow}_finally')}(run: af.Run) -> af.Json:")
         writer.indent()
         writer.line('"""Once the run has ended, however it did."""')
@@ -223,31 +234,31 @@ class Module:
             self._event(writer, name, op.type)
 
     def _schedule(self, schedule: ir.Schedule) -> Expression:
-        arguments: list[Expression | tuple[str, Expression]] = []
+        arguments: Arguments = []
         if schedule.cron is not None:
             arguments += [("cron", literal(schedule.cron)), ("timezone", literal(schedule.timezone))]
         if schedule.every is not None:
-            arguments.append(("every", ops.duration(schedule.every)))
+            arguments.append(("every", duration(schedule.every)))
         if schedule.input != {}:
             arguments.append(("input", data(schedule.input)))
         return Call("af.Schedule", arguments)
 
     def _session(self, session: ir.Session) -> Expression:
-        arguments: list[Expression | tuple[str, Expression]] = [("keep", str(session.keep))]
+        arguments: Arguments = [("keep", str(session.keep))]
         if session.summarize_after is not None:
             arguments.append(("summarize_after", str(session.summarize_after)))
         arguments.append(("agent", literal(session.agent)))
         return Call("af.Session", arguments)
 
     def _limits(self, limits: ir.Limits) -> Expression | None:
-        arguments: list[Expression | tuple[str, Expression]] = []
+        arguments: Arguments = []
         for name, value in vars(limits).items():
             if value is not None:
-                arguments.append((name, ops.duration(value) if name == "time" else literal(value)))
+                arguments.append((name, duration(value) if name == "time" else literal(value)))
         return Call("af.Limits", arguments) if arguments else None
 
     def _model(self, writer: Writer, model: ir.Model) -> None:
-        arguments: list[Expression | tuple[str, Expression]] = [literal(model.name), literal(model.model)]
+        arguments: Arguments = [literal(model.name), literal(model.model)]
         if model.generate:
             arguments.append(("generate", data(model.generate)))
         if model.retry is not None:
@@ -262,15 +273,15 @@ class Module:
         writer.statement(f"{self.model_names[model.name]} = ", Call("af.Model", arguments))
 
     def _tool(self, writer: Writer, tool: ir.Tool) -> None:
-        arguments: list[Expression | tuple[str, Expression]] = [literal(tool.name), self._does(tool)]
+        arguments: Arguments = [literal(tool.name), self._does(tool)]
         if tool.effect != "write":
             arguments.append(("effect", literal(tool.effect)))
         if tool.description is not None:
             arguments.append(("description", literal(tool.description)))
         if tool.retry is not None:
             arguments.append(("retry", ops.retry(tool.retry)))
-        if tool.timeout is not None:
-            arguments.append(("timeout", ops.duration(tool.timeout)))
+        if tool.timeout is not None and not isinstance(tool.does, ir.Asking):  # there it is people's time
+            arguments.append(("timeout", duration(tool.timeout)))
         if tool.undo is not None:
             arguments.append(("undo", ops.undo(self, tool.undo)))
         if tool.confirm is not None:
@@ -303,7 +314,7 @@ class Module:
     def _agent(self, writer: Writer, agent: ir.Agent) -> None:
         tools: list[Expression] = [self.tool_names[name] for name in agent.tools]
         tools += [self.agent_names[name] for name in agent.agents]
-        arguments: list[Expression | tuple[str, Expression]] = [
+        arguments: Arguments = [
             literal(agent.name),
             self.model_names[agent.model],
             self.text(agent.instruction, agent.name, "instruction"),
@@ -313,7 +324,7 @@ class Module:
         if tools:
             arguments.append(("tools", ListOf(tools)))
         if agent.handoffs:
-            arguments.append(("handoffs", ListOf([literal(name) for name in agent.handoffs])))
+            arguments.append(("handoffs", literals(agent.handoffs)))
         if agent.returns is not None:
             arguments.append(("returns", self.types.annotation(agent.returns, agent.name, "returns")))
         if agent.input is not None:
@@ -327,7 +338,7 @@ class Module:
         writer.statement(f"{name} = ", Call("GRAPH.agent", [Call("af.Agent", arguments)]))
 
     def _event(self, writer: Writer, name: str, type: Type) -> None:
-        arguments: list[Expression | tuple[str, Expression]] = [literal(name)]
+        arguments: Arguments = [literal(name)]
         if type != ANY:
             arguments.append(self.types.annotation(type, name, "event"))
         writer.statement(f"{self.event_names[name]} = ", Call("GRAPH.event", [Call("af.Event", arguments)]))

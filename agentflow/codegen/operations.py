@@ -6,13 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from agentflow import ir
-from agentflow.codegen.writer import Call, DictOf, Expression, ListOf, data, literal
+from agentflow.codegen.writer import Arguments, Call, DictOf, Expression, ListOf, data, duration, literal, literals
 from agentflow.types import Json, Type
 
 if TYPE_CHECKING:
     from agentflow.codegen.types import Types
 
-Arguments = list[Expression | tuple[str, Expression]]
 Shared = ir.Api | ir.McpServer
 
 
@@ -35,11 +34,11 @@ def declared(one: Shared) -> Expression:
             arguments += _headers(one.headers)
             return Call("af.Api", [*arguments, *_hosts(one.hosts)])
         case ir.McpServer():
-            arguments = [ListOf([literal(word) for word in one.command])] if one.command else []
+            arguments = [literals(one.command)] if one.command else []
             arguments += [("env", _mapping(one.env))] if one.env else []
             arguments += [("url", _given(one.url))] if one.url is not None else []
             arguments += _headers(one.headers)
-            arguments.append(("allow", _list(one.allow)))
+            arguments.append(("allow", literals(one.allow)))
             return Call("af.mcp_server", [*arguments, *_hosts(one.hosts)])
 
 
@@ -55,7 +54,7 @@ def operation(types: Types, name: str, does: ir.ApiOperation, api: str) -> Expre
     arguments: Arguments = [literal(f"{does.method} {does.path}"), *_args(types, name, does.args)]
     for key in ("query", "header", "cookie", "joined"):
         if names := getattr(does, key):
-            arguments.append((key, _list(names)))
+            arguments.append((key, literals(names)))
     if does.body is not None:
         arguments.append(("body", literal(does.body)))
     if does.media != "json":
@@ -68,7 +67,7 @@ def mcp_tool(does: ir.McpTool, server: str) -> Expression:
 
 
 def command(types: Types, name: str, does: ir.Command) -> Expression:
-    arguments: Arguments = [_list(does.words), *_args(types, name, does.args)]
+    arguments: Arguments = [literals(does.words), *_args(types, name, does.args)]
     if does.env:
         arguments.append(("env", _mapping(does.env)))
     return Call("af.command", [*arguments, *_returns(types, name, does.returns)])
@@ -87,7 +86,7 @@ def remote(types: Types, name: str, does: ir.CalledGraph | ir.CalledService | ir
     if does.form is not None:
         arguments.append(("form", types.annotation(does.form, name, "form")))
     if does.timeout is not None:
-        arguments.append(("timeout", literal(f"{does.timeout}ms")))
+        arguments.append(("timeout", duration(does.timeout)))
     if does.on_timeout is not None:
         arguments.append(("on_timeout", literal(does.on_timeout)))
     return Call("af.approval_tool" if does.form is None else "af.ask_tool", arguments)
@@ -95,7 +94,8 @@ def remote(types: Types, name: str, does: ir.CalledGraph | ir.CalledService | ir
 
 def together(types: Types, name: str, does: ir.Together, tools: Mapping[str, str]) -> Expression:
     members = [
-        Call("af.Member", [tools[member], *([] if takes is None else [_list(takes)])]) for member, takes in does.members
+        Call("af.Member", [tools[member], *([] if takes is None else [literals(takes)])])
+        for member, takes in does.members
     ]
     return Call("af.parallel_tool", [ListOf(members), *_args(types, name, does.args)])
 
@@ -117,7 +117,7 @@ def _headers(headers: Sequence[tuple[str, Json | ir.Secret]]) -> Iterator[tuple[
 
 def _hosts(hosts: Sequence[str]) -> Iterator[tuple[str, Expression]]:
     if hosts:
-        yield "hosts", _list(hosts)
+        yield "hosts", literals(hosts)
 
 
 def _mapping(pairs: Sequence[tuple[str, Json | ir.Secret]]) -> Expression:
@@ -126,7 +126,3 @@ def _mapping(pairs: Sequence[tuple[str, Json | ir.Secret]]) -> Expression:
 
 def _given(value: Json | ir.Secret) -> Expression:
     return Call("af.Env", [literal(value.name)]) if isinstance(value, ir.Secret) else data(value)
-
-
-def _list(words: Sequence[str]) -> Expression:
-    return ListOf([literal(word) for word in words])

@@ -24,6 +24,21 @@ def literal(value: Json) -> str:
     return repr(value)
 
 
+_DAY = 86_400_000
+_UNITS = (("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
+
+
+def duration(ms: int) -> str:
+    """Milliseconds as the language writes them, quoted: `"1h30m"`."""
+    text = ""
+    if ms >= 2 * _DAY:
+        text, ms = f"{ms // _DAY}d", ms % _DAY
+    for unit, length in _UNITS:
+        count, ms = divmod(ms, length)
+        text += f"{count}{unit}" if count else ""
+    return literal(text or "0s")
+
+
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
@@ -53,7 +68,7 @@ class Call:
     """`function(arguments)`; an argument is an expression, or a name and one."""
 
     function: str
-    arguments: Sequence[Expression | tuple[str, Expression]]
+    arguments: Sequence[Argument]
 
 
 @dataclass(frozen=True)
@@ -67,6 +82,8 @@ class DictOf:
 
 
 Expression = str | Call | ListOf | DictOf
+Argument = Expression | tuple[str, Expression]
+Arguments = list[Argument]
 
 
 def data(value: Json) -> Expression:
@@ -76,6 +93,10 @@ def data(value: Json) -> Expression:
     if isinstance(value, dict):
         return DictOf([(_string(key), data(item)) for key, item in value.items()])
     return literal(value)
+
+
+def literals(values: Sequence[str]) -> Expression:
+    return ListOf([literal(value) for value in values])
 
 
 def flat(expression: Expression) -> str:
@@ -90,7 +111,7 @@ def flat(expression: Expression) -> str:
             return "{" + ", ".join(f"{key}: {flat(item)}" for key, item in pairs) + "}"
 
 
-def _argument(argument: Expression | tuple[str, Expression]) -> str:
+def _argument(argument: Argument) -> str:
     return f"{argument[0]}={flat(argument[1])}" if isinstance(argument, tuple) else flat(argument)
 
 

@@ -36,7 +36,7 @@ class WhoForm(af.Type):
 GRAPH = af.Graph(
     "careful",
     kind="workflow",
-    revision="6fe17117",
+    revision="eeb37d88",
     source="confirm/graph.yaml",
     input=Input,
     limits=af.Limits(model_calls=200, tool_calls=500, handoffs=20, fan_out=1000),
@@ -75,10 +75,9 @@ MAY_I = GRAPH.tool(
             "{{ args.what }}?",
             args=MayIArgs,
             to=["desk"],
-            timeout="3600000ms",
+            timeout="1h",
             on_timeout="reject",
         ),
-        timeout="1h",
     ),
 )
 
