@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from agentflow.costs import MEASURES, Bound, Cost, Measure, Row
 from agentflow.types import Json
 from agentflow.visualize.words import duration, visible
-from agentflow.worst import MEASURES, Bound, Cost, Measure, Row, Verdict, Worst
+from agentflow.worst import Verdict, Worst
 
 NAMES: dict[Measure, str] = {"model_calls": "model calls", "tool_calls": "tool calls", "time": "wall time"}
 SHOWN = 3  # nodes that alone may go over a limit

@@ -9,10 +9,11 @@ import pytest
 
 from agentflow.callees import Callee, find
 from agentflow.cli import main
+from agentflow.costs import Row, pauses
 from agentflow.driver import compile
 from agentflow.ir import Program, Retry
 from agentflow.project import project_root
-from agentflow.worst import Row, Worst, pauses, worst
+from agentflow.worst import Worst, worst
 
 ROOT = Path(__file__).parents[1]
 SECOND, HOUR = 1000, 3_600_000
@@ -173,7 +174,7 @@ def test_pauses_are_those_of_the_runtime() -> None:
     default = graph.Retry(attempts=9)
     assert pauses(Retry(attempts=9), 9) == sum(default.pause(tries) for tries in range(1, 9)) * 1000
     assert pauses(Retry(attempts=1_000_000), 1_000_000) == 31_500 + (999_999 - 6) * 30_000
-    from agentflow import worst as module
+    from agentflow import costs as module
     from agentflow.runtime import agents
 
     assert module.MODEL_TRY == keys.TIMEOUT * 1000 and module.ANSWERS == 1 + agents._MISMATCHES
