@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from agentflow.check.codes import CODES as CHECK_CODES
 from agentflow.diagnostics import Explanation
+from agentflow.rulecodes import RULE_CODES
 
 _FILE = {
     "unreadable-file": Explanation(
@@ -571,5 +571,5 @@ CODES: dict[str, Explanation] = {
     **_TOOLS,
     **_OUTSIDE,
     **_TESTS,
-    **CHECK_CODES,
+    **RULE_CODES,
 }

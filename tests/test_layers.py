@@ -158,7 +158,7 @@ def test_the_runtime_loads_no_compiler() -> None:
     )
 
 
-@pytest.mark.parametrize("command", ["--help", "run --help", "approvals --help"])
+@pytest.mark.parametrize("command", ["--help", "run --help", "approvals --help", "explain unknown-key"])
 def test_a_command_loads_only_what_it_needs(command: str) -> None:
     script = f"""
 from agentflow.cli import main

@@ -1,10 +1,10 @@
-"""The codes of what is wrong between the parts of a graph, each with its story."""
+"""The codes of what is wrong between the parts of a graph, which the rules of `check` find, each with its story."""
 
 from __future__ import annotations
 
 from agentflow.diagnostics import Explanation
 
-CODES = {
+RULE_CODES = {
     "missing-extra": Explanation(
         "A model's client is not installed.",
         """
