@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import socket
@@ -28,8 +29,9 @@ DESK = str(Path(__file__).with_name("mcp_desk.py"))
 ALLOW = ["add", "look", "refuse", "die"]
 
 
-@pytest.fixture(scope="module")
-def port() -> Iterator[int]:
+@contextlib.contextmanager
+def listening() -> Iterator[int]:
+    """A server that listens, by its port."""
     number = free_port()
     process = subprocess.Popen([sys.executable, DESK, str(number)], stderr=subprocess.DEVNULL, preexec_fn=tied)
     try:
@@ -42,6 +44,12 @@ def port() -> Iterator[int]:
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    with listening() as number:
+        yield number
 
 
 @pytest.fixture(params=["stdio", "http"])
@@ -111,21 +119,11 @@ def test_a_server_that_dies_in_a_call_may_have_done_it() -> None:
 
 
 def test_a_listening_server_that_dies_in_a_call_may_have_done_it() -> None:
-    number = free_port()
-    process = subprocess.Popen([sys.executable, DESK, str(number)], stderr=subprocess.DEVNULL, preexec_fn=tied)
-    try:
-        for _ in range(600):
-            with socket.socket() as trial:
-                if trial.connect_ex(("127.0.0.1", number)) == 0:
-                    break
-            time.sleep(0.05)
+    with listening() as number:
         server = af.mcp_server(url=f"http://127.0.0.1:{number}/mcp", allow=ALLOW, hosts=["127.0.0.1"])
         with pytest.raises(ToolUnavailable) as caught:
             call(server, "die")
         assert caught.value.unknown
-    finally:
-        process.kill()
-        process.wait()
     with pytest.raises(ToolUnavailable) as caught:
         call(server, "look", name="you")
     assert not caught.value.unknown

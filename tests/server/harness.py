@@ -22,7 +22,7 @@ from ports import free_port
 from tied import tied
 
 from agentflow.admin import Admin, text
-from agentflow.client import Answer, Unreachable, path, request
+from agentflow.client import Answer, Refused, Unreachable, path, request
 from agentflow.driver import Built, Invalid, build
 from agentflow.serve.binary import find
 
@@ -110,7 +110,7 @@ class Engine:
         try:
             self.admin.query("select count(*) as n from sys_invocation")
             return request("GET", f"{self.ingress}/restate/health", timeout=2).status == 200
-        except Exception:  # noqa: BLE001 - not yet
+        except (Unreachable, Refused):  # not yet
             return False
 
     def stop(self) -> None:
