@@ -39,6 +39,10 @@ class Leaf:
 
 def leaves(form: Form, path: Path, data: Json) -> Iterator[Leaf]:
     """The strings of a template at any depth, read; strings without a template in them are left out."""
+    if isinstance(data, str):  # most are
+        if form == "expr" or "{" in data:
+            yield read(form, path, data)
+        return
     stack: list[tuple[Path, Json]] = [(path, data)]
     while stack:
         here, value = stack.pop()

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Protocol
+
+from agentflow.frozen import frozen
 
 
 class SyntaxProblem(Exception):
@@ -30,33 +31,33 @@ class SyntaxProblem(Exception):
 # `at` is an offset in the text: of the name, the bracket, the word `is`; of the first operand where there are several.
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Const:
     value: str | int | float | bool | None
     at: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Name:
     name: str
     at: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Attr:
     of: Expression
     name: str
     at: int  # of the name, after the dot
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Item:
     of: Expression
     key: Expression
     at: int  # of the bracket
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Slice:
     of: Expression
     start: Expression | None
@@ -65,20 +66,20 @@ class Slice:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ListLiteral:
     items: tuple[Expression, ...]
     at: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unary:
     op: str  # - +
     of: Expression
     at: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Binary:
     op: str  # + - * / // %
     left: Expression
@@ -86,13 +87,13 @@ class Binary:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Concat:
     parts: tuple[Expression, ...]
     at: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Compare:
     """`first op1 a op2 b` as Python has it: every neighbouring pair."""
 
@@ -101,7 +102,7 @@ class Compare:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Logic:
     op: str  # and or
     left: Expression
@@ -109,13 +110,13 @@ class Logic:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Not:
     of: Expression
     at: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Inline:
     """`then if test else other`; without `else` it is null, and nothing at all where it is shown as text."""
 
@@ -125,7 +126,7 @@ class Inline:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Filtered:
     of: Expression
     name: str
@@ -134,7 +135,7 @@ class Filtered:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tested:
     of: Expression
     name: str
@@ -163,17 +164,17 @@ Expression = (
 # ---------------------------------------------------------------- templates
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Data:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Show:
     of: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Branch:
     """`{% if %}`, its `elif`s, and its `else`."""
 
@@ -181,7 +182,7 @@ class Branch:
     other: tuple[Part, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Loop:
     targets: tuple[str, ...]  # one, or as many as each element has
     over: Expression
@@ -194,7 +195,7 @@ class Loop:
 Part = Data | Show | Branch | Loop
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Template:
     parts: tuple[Part, ...]
 

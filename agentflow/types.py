@@ -60,7 +60,10 @@ class Object:
     fields: tuple[Field, ...]
 
     def field(self, name: str) -> Field | None:
-        return next((field for field in self.fields if field.name == name), None)
+        for field in self.fields:  # asked for every path in every template
+            if field.name == name:
+                return field
+        return None
 
 
 @dataclass(frozen=True)

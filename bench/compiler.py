@@ -209,7 +209,7 @@ def size(folder: Path, name: str, nodes: int, block: str, rounds: int) -> float:
     ratios = [one / other for one, other in zip(beyond, alone, strict=True)]
     print(f"check of {nodes:,} nodes, {large.stat().st_size // 1024} KiB, beyond its own start:")
     print(f"  {shown([second * 1000 for second in beyond], ' ms')}")
-    print(f"  as a ratio to reading its YAML's events, at most 15: {shown(ratios)}")
+    print(f"  as a ratio to reading its YAML's events, at most 10: {shown(ratios)}")
     print(f"  reading them again: {shown([time['again'] / time['events'] for time in times])}")
     return median(beyond)
 

@@ -19,6 +19,7 @@ SHARED = {
     "agentflow.diagnostics",
     "agentflow.durations",
     "agentflow.filters",
+    "agentflow.frozen",
     "agentflow.jinja",
     "agentflow.journal",
     "agentflow.otel",

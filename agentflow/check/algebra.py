@@ -147,11 +147,11 @@ def is_text(type: Type) -> bool:
 
 def apart(left: Type, right: Type, types: Mapping[str, Type]) -> bool:
     """No value is of both types; null is left out of account."""
+    if left.__class__ is Primitive and right.__class__ is Primitive:  # most are: sooner than by the general way
+        return left != right and _sort(left) != _sort(right) and ANY not in (left, right) and NULL not in (left, right)
     left, right = without_null(resolved(left, types)), without_null(resolved(right, types))
     if left is right:
         return False
-    if left.__class__ is Primitive and right.__class__ is Primitive:
-        return not (opaque(left) or opaque(right)) and _sort(left) != _sort(right)
     if opaque(left) or opaque(right) or NOTHING in (left, right):
         return False
     if isinstance(left, Union):
@@ -195,12 +195,9 @@ def _object_misfit(actual: Object, expected: Object, types: Mapping[str, Type], 
 
 
 def _sort(type: Type) -> str:
-    match type:
-        case Primitive(name=name):
-            return {"integer": "number"}.get(name, name)
-        case Enumeration():
-            return "string"
-    return builtin_name(type)
+    if isinstance(type, Primitive):
+        return "number" if type.name == "integer" else type.name
+    return "string" if isinstance(type, Enumeration) else builtin_name(type)
 
 
 def builtin_name(type: Type) -> str:

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agentflow import syntax
-from agentflow.check.algebra import misfit
+from agentflow.check.algebra import is_number, misfit, without_null
+from agentflow.check.cases import conjuncts, is_path, root_of
 from agentflow.check.places import Analysis, Block, Place
-from agentflow.check.proof import counterexample
+from agentflow.check.proof import World, counterexample
 from agentflow.check.types import Typed, when_of
 from agentflow.diagnostics import Diagnostic, quoted
+from agentflow.expressions import key
 from agentflow.nodes.agent import AgentBody
 from agentflow.nodes.for_each import ForEachBody
 from agentflow.nodes.parallel import ParallelBody
 from agentflow.spec.model import AgentSpec, GraphSpec
-from agentflow.types import STRING, Type
+from agentflow.syntax import Expression
+from agentflow.types import BOOLEAN, STRING, Enumeration, Type
 
 MOST_ASKED = 200  # conditions that are looked at
 
@@ -114,10 +117,44 @@ def conditions(analysis: Analysis, typed: Typed) -> Iterator[Diagnostic]:
         if when is None or asked == MOST_ASKED:
             continue
         asked += 1
-        never = syntax.Not(when, 0)
-        if counterexample(typed.names_world(place.scope), typed.reached(place), never) is None:
+        world, facts = typed.names_world(place.scope), typed.reached(place)
+        if not facts and _plainly_may_hold(world, when):
+            continue
+        if counterexample(world, facts, syntax.Not(when, 0)) is None:
             dead.add(id(place))
             message = f"{quoted(place.node.name)} never runs: its condition can never be true"
             literal = place.node.when is False
             note = None if literal else "where it is asked, what comes before has settled it"
             yield source.warning("never-true", message, (*place.node.path, "when"), note=note)
+
+
+def _plainly_may_hold(world: World, when: Expression) -> bool:
+    """Whether a condition asks different things, each of which may be: seen at once, where a proof tries cases."""
+    asked: set[str] = set()
+    for part in conjuncts(when):
+        path, wanted = part, None
+        if isinstance(part, syntax.Compare) and len(part.rest) == 1 and isinstance(part.rest[0][1], syntax.Const):
+            path, wanted = part.first, part
+        name = key(path)
+        outcomes = world.outcomes(root_of(path)) if is_path(path) else None
+        if not is_path(path) or name in asked or (outcomes is not None and outcomes.when is not None):
+            return False
+        asked.add(name)
+        if not _may_be(without_null(world.type_of(path)), wanted):
+            return False
+    return True
+
+
+def _may_be(type: Type, wanted: syntax.Compare | None) -> bool:
+    """Whether a value of the type can be true, or be as it is compared; false also where that is not plain."""
+    if wanted is None:
+        return type == BOOLEAN
+    op, other = wanted.rest[0]
+    value = other.value if isinstance(other, syntax.Const) else None
+    if isinstance(value, bool) or value is None:
+        return False
+    if isinstance(type, Enumeration):
+        return (op == "==" and value in type.values) or (op == "!=" and len(type.values) > 1)
+    if isinstance(value, str):
+        return type == STRING and op in ("==", "!=")
+    return is_number(type) and (isinstance(value, int) or op not in ("==", "in", "not in"))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from agentflow import syntax
 from agentflow.check import elements, filtered, findings
@@ -78,7 +78,7 @@ class Known:
     bound: Mapping[str, Type] = field(default_factory=dict)
 
     def given(self, of: Expression, holds: bool) -> Known:
-        return replace(self, facts=((of, holds), *self.facts))
+        return Known(((of, holds), *self.facts), self.bound)
 
     def binding(self, bound: Mapping[str, Type]) -> Known:
         kept = tuple(fact for fact in self.facts if names_in(fact[0]).isdisjoint(bound))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from agentflow import expressions
 from agentflow.diagnostics import Path, Span
 from agentflow.expressions import Leaf, Reference
+from agentflow.frozen import frozen
 from agentflow.nodes import common
 from agentflow.nodes.kind import Guard, Template
 from agentflow.spec.confirm import confirm_templates
@@ -73,7 +74,7 @@ class Text:
     block: Block | None = None  # whose output it is
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cause:
     """Why one node waits for another: the place in the file, and a part of the text there."""
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Generic, Literal, Protocol, TypeVar
 from agentflow import ir
 from agentflow.diagnostics import Diagnostic, Path
 from agentflow.editor.vocabulary import Described
+from agentflow.frozen import frozen
 from agentflow.spec.model import BlockSpec, Body, GraphSpec, NodeSpec
 from agentflow.types import ANY, NULL, Json, Nullable, Type, Union
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from agentflow.spec.reader import Reader
 
 
-@dataclass(frozen=True)
+@frozen
 class Template:
     """Something in a node that may refer to names.
 

@@ -14,6 +14,7 @@ from typing import Final, Literal
 
 from agentflow import ir
 from agentflow.diagnostics import Path
+from agentflow.frozen import frozen
 from agentflow.source import Source
 from agentflow.tools.signature import Signature
 from agentflow.types import Json, Object, Type
@@ -113,7 +114,7 @@ class OnErrorSpec:
     node: NodeSpec | None = None  # of `run`
 
 
-@dataclass(frozen=True)
+@frozen
 class NodeSpec:
     name: str
     path: Path
