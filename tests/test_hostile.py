@@ -155,7 +155,8 @@ def test_texts_stay_texts(projects: Path, tmp_path: Path) -> None:
                 compare(seed, {place: text})
 
     fill()
-    command = [sys.executable, "-m", "ruff", "check", "--isolated", "-q", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    for command in (("check",), ("format", "--diff")):
+        ruff = [sys.executable, "-m", "ruff", *command, "--isolated", "-q", str(tmp_path)]
+        done = subprocess.run(ruff, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert len(seen) > 100  # places that were filled in

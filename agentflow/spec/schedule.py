@@ -22,9 +22,9 @@ def read_schedule(reader: Reader, input: Type) -> ScheduleSpec | None:
         return None
     if reader.data.get("kind") == "object":
         message = "a schedule starts runs, and an object has none: it answers messages"
-        reader.error(
-            "misplaced-key", message, reader.at("schedule"), key=True, help="schedule a graph that sends to it"
-        )
+        help = "schedule a graph that sends to it"
+        reader.error("misplaced-key", message, reader.at("schedule"), key=True, help=help)
+        return None  # what is wrong in it goes with it
     cron, timezone, every = _cron(inner), _timezone(inner), _every(inner)
     _one_of_two(inner)
     given = inner.take("input") if inner.has("input") else {}
