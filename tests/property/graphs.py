@@ -20,6 +20,24 @@ TOOLS: dict[str, Any] = {
 }  # fmt: skip
 LITERALS = {"int": "7", "str": "'none'", "bool": "false"}
 FAILURES = ("tool", "terminal", "error")
+REFUSED = "the provider does not like it"  # in a prompt: the model's call fails for good
+REPLIES: dict[str, Any] = {
+    "echo": [
+        {"if": f"'{REFUSED}' in prompt", "error": 400},
+        {"if": "'bee' in prompt", "say": "a word about bees"},
+        {"if": "prompt | length > 20", "say": "long"},
+        {"say": "x"},
+    ],
+    "judge": [
+        {"if": f"'{REFUSED}' in prompt", "error": 400},
+        {"if": "'1' in prompt or 'x' in prompt", "say": {"ok": True, "word": "none"}},
+        {"say": {"ok": False, "word": "a"}},
+    ],
+}
+AGENTS: dict[str, Any] = {
+    "echo": {"instruction": "You answer.", "model": "gemini-2.5-flash"},
+    "judge": {"instruction": "You judge.", "model": "gemini-2.5-flash", "returns": {"ok": "boolean", "word": "string"}},
+}
 
 Type = Any  # int, str, bool; ("list", type, nullable); ("object", {field: (type, nullable)})
 
@@ -55,6 +73,7 @@ class Maker:
     nodes: int = 0
     effects: int = 0
     fails: float = field(default=0.0)  # how likely a call is to fail
+    agents: set[str] = field(default_factory=set)  # that are used
 
     def chance(self, probability: float) -> bool:
         return self.random.random() < probability
@@ -138,7 +157,7 @@ class Maker:
         simple = {"int": [self.let, self.call], "str": [self.let, self.call], "bool": [self.let]}
         makers = [*simple.get(type if isinstance(type, str) else "", [self.let])] * (2 if place.depth < 3 else 1)
         if place.depth < 3 and isinstance(type, str):
-            makers += [self.group, self.steps, self.switch, self.loop, self.race]
+            makers += [self.group, self.steps, self.switch, self.loop, self.race, self.gate, self.late]
         spec, nullable = self.random.choice(makers)(type, place)
         return self.dressed(spec, nullable, type, place)
 
@@ -167,10 +186,40 @@ class Maker:
     def call(self, type: Type, place: Place) -> tuple[dict[str, Any], bool]:
         if type == "int":
             return {"tool": "add", "with": {"number": self.value("int", place.scope)}}, False
+        if self.chance(0.25):
+            return self.agent("echo", place), False
         spec: dict[str, Any] = {"tool": "work", "with": self.effect(place)}
         if self.chance(0.3):
-            spec["compensate"] = UNDO
+            spec["compensate"] = {**UNDO, "on": "attempted"} if self.chance(0.5) else UNDO
         return spec, False
+
+    def agent(self, name: str, place: Place) -> dict[str, Any]:
+        self.agents.add(name)
+        prompt = f"{self.value('str', place.scope)} and {self.value('int', place.scope)}"
+        return {"agent": name, "prompt": f"{prompt}: {REFUSED}" if self.chance(self.fails / 2) else prompt}
+
+    def gate(self, type: Type, place: Place) -> tuple[dict[str, Any], bool]:
+        """What a person decides as the message says, or nobody in time; then a value that tells it."""
+        asked, told = self.fresh(), self.fresh()
+        self.effects += 1
+        decision, more = f"{{{{ 'yes' if {self.expression('bool', place.scope)} else 'no' }}}}", {}
+        if self.chance(0.5):
+            ends = ["approve", "reject", "fail"] if self.fails else ["approve", "reject"]
+            decision, more = "silence", {"timeout": "20ms", "on_timeout": self.random.choice(ends)}
+        ends_run = self.chance(self.fails)
+        gate = {"approval": f"{decision} e{self.effects}", "approvers": ["ann"], **more}
+        gate["on_reject"] = "fail" if ends_run else "continue"
+        chosen = f"{self.expression(type, place.scope)} if {asked}.approved else {self.expression(type, place.scope)}"
+        return {"steps": {asked: gate, told: {"value": f"{{{{ {chosen} }}}}"}}, "output": f"{{{{ {told} }}}}"}, False
+
+    def late(self, type: Type, place: Place) -> tuple[dict[str, Any], bool]:
+        """A node after a short wait, which may be skipped."""
+        wait, name = self.fresh(), self.fresh()
+        spec, nullable = self.node(type, place.deeper())
+        first: dict[str, Any] = {"wait": self.random.choice(["1ms", "20ms"])}
+        if self.chance(0.3):
+            first["when"] = self.expression("bool", place.scope)
+        return {"steps": {wait: first, name: spec}, "output": f"{{{{ {name} }}}}"}, nullable
 
     def act(self, place: Place) -> tuple[dict[str, Any], bool, Type]:
         spec: dict[str, Any] = {"tool": "act", "with": self.effect(place)}
@@ -216,12 +265,17 @@ class Maker:
 
     def any_node(self, name: str, place: Place) -> tuple[dict[str, Any], Var]:
         """A node of some type."""
-        kind = self.random.choice(["int", "str", "bool", "int", "str", "act", "act", "each", "all", "upto", "object"])
+        kind = self.random.choice(
+            ["int", "str", "bool", "int", "str", "act", "act", "each", "all", "upto", "object", "judge"]
+        )
         if place.depth > 3 and kind in ("each", "all", "object"):
             kind = "act"
         type: Type
         if kind == "act":
             spec, nullable, type = self.act(place)
+        elif kind == "judge":
+            spec, nullable = self.agent(kind, place), False
+            type = ("object", {"ok": ("bool", False), "word": ("str", False)})
         elif kind == "each":
             spec, nullable, type = self.each(place)
         elif kind == "all":
@@ -243,7 +297,7 @@ class Maker:
         else:
             type = kind
             spec, nullable = self.node(kind, place)
-        if kind in ("act", "each", "all", "upto", "object") and self.chance(0.2):
+        if kind in ("act", "each", "all", "upto", "object", "judge") and self.chance(0.2):
             spec["when"] = self.expression("bool", place.scope)
             nullable = True
         return spec, Var(name, type, nullable, node=True)
@@ -345,6 +399,8 @@ def made(seed: int, name: str) -> dict[str, Any]:
     ordered = maker.chance(0.3)
     nodes, seen = maker.block(place, ordered, 2)
     graph: dict[str, Any] = {"agentflow": 1, "graph": name, "input": INPUT, "tools": TOOLS}
+    if maker.agents:
+        graph["agents"] = {name: AGENTS[name] for name in sorted(maker.agents)}
     graph["steps" if ordered else "nodes"] = nodes
     if maker.chance(0.8):
         graph["output"] = {

@@ -1,6 +1,7 @@
 """The language, evaluated straightforwardly: what a graph comes to, from its data alone.
 
-Covers values, `when`, `needs`, groups, steps, switch, parallel, for_each, loop, fail, `on_error`, tools and `finally`.
+Covers values, `when`, `needs`, groups, steps, switch, parallel, for_each, loop, fail, `on_error`, tools, agents that
+answer as a file says, waits, approvals, compensation of what was done or tried, and `finally`.
 What runs side by side has no order of its own. So where something fails, it is told what surely happened, what may have
 happened beside it, and the errors of which one is the run's. What depends on who is faster is `Ambiguous`.
 """
@@ -39,6 +40,7 @@ class Log:
     must: set[str] = field(default_factory=set)  # surely happened
     may: set[str] = field(default_factory=set)  # may have
     undoable: set[str] = field(default_factory=set)
+    tried: set[str] = field(default_factory=set)  # may be undone though it did not happen
     back: set[str] = field(default_factory=set)  # undone where they happened, however the run ends
     order: set[tuple[str, str]] = field(default_factory=set)  # the first before the second
 
@@ -55,6 +57,7 @@ class Log:
         else:
             self.may |= other.all
         self.undoable |= other.undoable
+        self.tried |= other.tried
         self.back |= other.back
 
 
@@ -98,8 +101,9 @@ def tool(name: str, args: Mapping[str, Any], path: str) -> tuple[Any, Error | No
 
 
 class Interpreter:
-    def __init__(self, graph: Spec) -> None:
+    def __init__(self, graph: Spec, replies: Mapping[str, Any]) -> None:
         self.graph = graph
+        self.replies = replies
 
     def run(self, given: Mapping[str, Any]) -> Done:
         scope = {"input": given, OUTCOMES: {}}
@@ -118,7 +122,7 @@ class Interpreter:
         if not done.failed or on_error == "fail":
             return done
         log = done.log
-        log.back |= log.all & log.undoable
+        log.back |= (log.all & log.undoable) | log.tried
         if on_error == "continue":
             return Done(log, outcome="failed")
         results = [self.instead(on_error, scope, path, error) for error in done.errors]
@@ -142,6 +146,12 @@ class Interpreter:
             return Done(Log(), errors=(Error("fail", spec.get("code", 500), message, path),))
         if "tool" in spec:
             return self.call(spec, scope, path)
+        if "agent" in spec:
+            return self.agent(spec, scope, path)
+        if "wait" in spec:
+            return Done(Log(), "some time")
+        if "approval" in spec:
+            return self.approval(spec, scope, path)
         if "nodes" in spec or "steps" in spec:
             return self.block(spec.get("nodes") or spec["steps"], spec, scope, path, "steps" in spec)[0]
         if "switch" in spec:
@@ -156,14 +166,37 @@ class Interpreter:
         args = templates.value(dict(spec.get("with", {})), scope)
         assert isinstance(args, dict)
         value, error = tool(spec["tool"], args, path)
-        if error is not None:
-            return Done(Log(), errors=(error,))
         log = Log()
+        if spec.get("compensate", {}).get("on") == "attempted":
+            log.tried.add(str(args["name"]))
+        if error is not None:
+            return Done(log, errors=(error,))
         if spec["tool"] in ("act", "work"):
             log.must.add(str(args["name"]))
             if "compensate" in spec or "compensate" in self.graph["tools"][spec["tool"]]:
                 log.undoable.add(str(args["name"]))
         return Done(log, value)
+
+    def agent(self, spec: Spec, scope: Scope, path: str) -> Done:
+        prompt = {"prompt": templates.text(spec["prompt"], scope), "turn": 1}
+        entries = self.replies[spec["agent"]]
+        entry = next(one for one in entries if templates.expression(one.get("if", "true"), prompt))
+        if "error" in entry:
+            return Done(Log(), errors=(Error("model", entry["error"], "", path),))
+        return Done(Log(), entry["say"])
+
+    def approval(self, spec: Spec, scope: Scope, path: str) -> Done:
+        """People decide as the message says, and where it says nothing, nobody does."""
+        word = templates.text(spec["approval"], scope).split()[0]
+        if word in ("yes", "no"):
+            approved, kind = word == "yes", "rejected"
+        else:
+            approved, kind = spec["on_timeout"] == "approve", "expired"
+            if spec["on_timeout"] == "fail":
+                return Done(Log(), errors=(Error("expired", 504, "", path),))
+        if not approved and spec["on_reject"] == "fail":
+            return Done(Log(), errors=(Error(kind, 422, "", path),))
+        return Done(Log(), {"approved": approved})
 
     # ------------------------------------------------------------ several
 
@@ -256,7 +289,7 @@ class Interpreter:
             return together({label: (one, before[label]) for label, one in results.items()})
         for one in results.values():
             if one.failed:
-                one.log.back |= one.log.all & one.log.undoable
+                one.log.back |= (one.log.all & one.log.undoable) | one.log.tried
         log = Log()
         if join == "all":
             for one in results.values():
