@@ -396,8 +396,9 @@ branches, or a number that the others do not make up, ends in failure whatever h
     "handoff-misfit": Explanation(
         "An agent that is handed a conversation answers something that does not fit the node.",
         """
-Whoever answers must fit the type of the node that began. An agent that may be handed its conversation, and says in
-`returns` that it answers something else, is a dead end: what it gives is sent back until it gives up.
+Whoever answers must fit the type of the node that began, and is asked for that type: what its own `returns` says
+counts only where it is asked itself. So no run fails of it, and this is a warning. But an agent that is meant to answer
+something else, and is instructed so, is a dead end for the conversation.
 
     agents:
       desk: {instruction: ..., handoffs: [billing], returns: {answer: string}}
