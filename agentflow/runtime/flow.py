@@ -372,20 +372,25 @@ class Run:
     def done(self, node: Node, place: Run, value: Json) -> None:
         invocation = self.invocation
         if node.undo is not None:  # before the name is in scope: a branch may have that of a node outside
-            self._remember(node.undo, place, value)
+            self.invocation.undo.append(self._entry(node.undo, place, value))
         self.scope[node.name] = value
         invocation.report.ended(place.path, "succeeded", invocation.now)
 
     def attempted(self, node: Node, place: Run) -> None:
         """The node did not complete; a compensation that counts attempts is due all the same."""
-        if node.undo is not None and node.undo.on == "attempted":
-            self._remember(node.undo, place, None)
+        self.invocation.undo.extend(self.tried(node, place))
 
-    def _remember(self, undo: Undo, place: Run, result: Json) -> None:
+    def tried(self, node: Node, place: Run) -> list[saga.Entry]:
+        """What is to be undone of a node that began here and did not complete, beside what its steps did."""
+        if node.undo is None or node.undo.on != "attempted":
+            return []
+        return [self._entry(node.undo, place, None)]
+
+    def _entry(self, undo: Undo, place: Run, result: Json) -> saga.Entry:
         key = f"{self.invocation.run['id']}:{place.path}"
         entry = saga.Entry.of(undo, place.path, key, {}, self.scope)
         entry.complete(result, self.invocation.now)
-        self.invocation.undo.append(entry)
+        return entry
 
     def begin(self, node: Node, place: Run) -> Flight | Json:
         """Starts a node without waiting for it: a step, a gate, a call; or its value where that is known at once."""

@@ -129,7 +129,7 @@ class Race:
             if isinstance(begun, Flight):
                 await begun.prepare(beside=True)
         except NodeError as error:
-            await self._failed(entrant, error, [])
+            await self._failed(entrant, error, self._tried(entrant))
             return
         if isinstance(begun, Flight):
             self.flying[begun.future] = (entrant, begun)
@@ -141,11 +141,17 @@ class Race:
         try:
             value = await flight.take()
         except NodeError as error:
-            await self._failed(entrant, error, flight.undo)
+            await self._failed(entrant, error, [*flight.undo, *self._tried(entrant)])
         else:
             self.invocation.undo.extend(flight.undo)
             entrant.scope.landed(entrant.node, entrant.place, flight, value)
             self._succeeded(entrant, value)
+
+    def _tried(self, entrant: Entrant) -> list[saga.Entry]:
+        """What is to be undone of one that did not complete; in an invocation of its own, that has been seen to."""
+        if entrant.node in self.invocation.graph.handlers:
+            return []
+        return entrant.scope.tried(entrant.node, entrant.place)
 
     def _succeeded(self, entrant: Entrant, value: Json) -> None:
         self.values[entrant.label] = value
@@ -192,7 +198,7 @@ class Race:
         await abandon(self.invocation, [flight for _, flight in rest], cut=cut)
         for entrant, _ in rest:
             self.invocation.report.ended(entrant.place.path, "cancelled", self.invocation.now)
-        entries = [entry for _, flight in rest for entry in flight.undo]
+        entries = [entry for entrant, flight in rest for entry in [*flight.undo, *self._tried(entrant)]]
         if undo:
             lost = NodeError("cancelled", "another branch was faster", code=499, node=self.run.path)
             await saga.undo(self.invocation, entries, lost.as_json())

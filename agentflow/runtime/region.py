@@ -90,5 +90,6 @@ class Region:
         await abandon(self.invocation, [flight for _, _, flight in flying], cut=cut)
         for node, place, flight in flying:
             self.invocation.undo.extend(flight.undo)
-            self.run.attempted(node, place)
+            if node not in self.invocation.graph.handlers:  # in an invocation of its own, that has been seen to
+                self.run.attempted(node, place)
             self.invocation.report.ended(place.path, "cancelled", self.invocation.now)

@@ -81,6 +81,39 @@ nodes:
 """,
     ),
     graph(
+        "ne_tried",
+        """
+input: {how: string}
+nodes:
+  case:
+    switch: input.how
+    cases:
+      in_line:
+        timeout: 700ms
+        nodes: {it: {event: ping, compensate: &tried {tool: undo_try, on: attempted, with: {name: it}}}}
+      beside:
+        timeout: 700ms
+        nodes: {it: {event: ping, compensate: *tried}, other: {event: ping}}
+      collected:
+        parallel: {it: {event: ping, timeout: 100ms, on_timeout: fail, compensate: *tried}, other: {value: 1}}
+        on_failure: collect
+      all:
+        parallel: {it: {event: ping, timeout: 100ms, on_timeout: fail, compensate: *tried}, other: {value: 1}}
+      lost:
+        parallel: {it: {event: ping, compensate: *tried}, other: {tool: work, with: {name: other}}}
+        join: any
+      group:
+        timeout: 700ms
+        nodes: {it: {nodes: {a: {event: ping}, b: {event: ping}}, compensate: *tried}, other: {event: ping}}
+      caught:
+        parallel:
+          it: {event: ping, timeout: 100ms, on_timeout: fail, on_error: continue, compensate: *tried}
+          other: {value: 1}
+    default: {value: null}
+    on_error: continue
+""".replace("&tried ", "").replace("*tried", "{tool: undo_try, on: attempted, with: {name: it}}"),
+    ),
+    graph(
         "ne_undo",
         f"""{OWN}
 input: {{end: string}}
@@ -268,3 +301,10 @@ def test_an_undo_that_fails_is_told_and_the_others_go_on_over_a_kill(service: Se
     assert [entry["key"].partition(":")[2] for entry in about["not_undone"]] == ["b", "nap"]
     assert len({line["key"] for line in service.effects("undo_act", event="begin") if line["name"] == "c"}) == 1
     until(lambda: not service.unfinished(), 20, "the end of all")
+
+
+@pytest.mark.parametrize("how", ["in_line", "beside", "collected", "all", "lost", "group", "caught"])
+def test_what_was_only_attempted_is_undone_wherever_it_stood(service: Service, how: str) -> None:
+    service.run("ne_tried", how, {"how": how})
+    assert service.names("undo_try") == ["it"]
+    assert gone(service, how)
