@@ -190,8 +190,7 @@ def gates(admin: Admin, run: Invocation) -> list[dict[str, Any]]:
         f"and starts_with(service_key, {text(beginning)})"
     )
     found = [json.loads(str(row["value_utf8"])) for row in rows]
-    if run.handler != "run":  # an object's turns before this one, and other keys that begin like its own
-        found = [gate for gate in found if str(gate["run"]).startswith(own)]
+    found = [gate for gate in found if str(gate["run"]).startswith(own)]  # other keys may begin like its own
     names = ("id", "kind", "node", "message", "approvers", "deadline")
     return [{name: gate.get(name) for name in names} for gate in found if gate.get("state") == "open"]
 

@@ -116,7 +116,6 @@ nodes:
     graph(
         "ne_undo",
         f"""{OWN}
-input: {{end: string}}
 nodes:
   a: {{tool: act, with: {{name: a}}}}
   nap: {{tool: sleepy, with: {{name: nap, ms: 10}}, needs: [a]}}
@@ -283,8 +282,14 @@ def test_what_happened_is_undone_in_reverse(service: Service, end: Callable[[Ser
 
 
 def test_an_undo_that_fails_is_told_and_the_others_go_on_over_a_kill(service: Service) -> None:
-    run = service.send("ne_undo", "u", {"end": "x"})
+    other = service.send("ne_undo", "u/more")
+    service.gate("ne_undo", "u/more/hold")
+    run = service.send("ne_undo", "u")
     service.gate("ne_undo", "u/hold")
+    for key in ("u", "u/more"):
+        assert [waits["id"] for waits in service.status("ne_undo", key)["waiting"]] == [f"ne_undo/{key}/hold"]
+    service.decide("ne_undo", "u/more/hold", "approve").checked()
+    service.attach(other)
     service.control(undo_act={"b": {"fail": "error"}, "c": {"delay": 1.5}}, undo_try={"fail": "terminal"})
     service.decide("ne_undo", "u/hold", "reject").checked()
     until(lambda: "c" in service.names("undo_act", event="begin"), 20, "undoing")
