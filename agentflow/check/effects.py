@@ -11,6 +11,7 @@ from agentflow.nodes.agent import AgentBody
 from agentflow.nodes.registry import KINDS
 from agentflow.spec.model import GraphSpec, ToolSpec
 from agentflow.spec.tools import acting
+from agentflow.tools.asking import AskingBody
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,16 @@ def writes(graph: GraphSpec, place: Place) -> Iterator[Call]:
         node = inner.node
         called = graph.tools.get(KINDS[node.kind].called_tool(node) or "")
         for tool in acting(called, graph.tools) if called is not None else ():
-            if tool.effect != "read":
+            if _changes(tool):
                 yield Call(inner, tool, (*node.path, node.kind))
         if isinstance(node.body, AgentBody):
             for tool in _of_agent(graph, node.body.agent):
                 yield Call(inner, tool, (*node.path, "agent"))
+
+
+def _changes(tool: ToolSpec) -> bool:
+    """Who asks a person leaves nothing behind: what is open when it ends is withdrawn."""
+    return tool.effect != "read" and not isinstance(tool.body, AskingBody)
 
 
 def _of_agent(graph: GraphSpec, name: str) -> Iterator[ToolSpec]:
@@ -45,7 +51,7 @@ def _of_agent(graph: GraphSpec, name: str) -> Iterator[ToolSpec]:
             continue
         for _, tool in graph.tools_of(agent):
             for one in acting(graph.tools[tool], graph.tools):
-                if one.effect != "read":
+                if _changes(one):
                     found.setdefault(one.name, one)
         for other in (*agent.tools, *agent.handoffs):
             if other in graph.agents and other not in seen:
