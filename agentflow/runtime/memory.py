@@ -227,7 +227,8 @@ class Memory:
             if fresh[-1].get("outcome") is None:
                 self.session.end(error)
             if undone:
-                fresh[-1]["parts"][0]["text"] += f" {undone}"
+                part = fresh[-1]["parts"][0]
+                part["text"] = f"{part['text'].rstrip('.')}. {undone}"
         self._append(fresh, self.head.turns)
         self._write()
         self.ctx.clear(PENDING)

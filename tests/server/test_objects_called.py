@@ -70,6 +70,16 @@ nodes:
         for callee in ("tally", "hasty")
     ),
     graph(
+        "oc_agent",
+        """\
+  tally: {graph: oc_tally, description: Adds.}
+agents: {clerk: {instruction: Work., tools: [act, tally]}}
+input: {by: integer}
+nodes:
+  work: {agent: clerk, prompt: "{{ input.by }}", conversation: talk}
+""",
+    ),
+    graph(
         "oc_race",
         """
 nodes:
@@ -83,6 +93,18 @@ output: "{{ race.winner }}"
 """,
     ),
 ]
+
+
+REPLIES = {
+    "oc_agent": """
+clerk:
+  - if: "prompt == '2' and step == 0"
+    calls: [{tool: tally, with: {by: 2, name: x}}, {tool: tally, with: {by: 3, name: y}}, {tool: act, with: {name: z}}]
+  - if: "prompt == '200' and step == 0"
+    calls: [{tool: tally, with: {by: 200, name: x}}, {tool: act, with: {name: z}}]
+  - {if: "step > 0", say: done}
+""",
+}
 
 
 def total(service: Service, graph: str, key: str) -> int | None:
@@ -136,6 +158,17 @@ def test_turns_that_lose_a_race_end_and_undo_before_it_does(service: Service) ->
     assert service.run("oc_race", "r") == "three"
     assert sorted(service.names("undo_act")) == ["one", "two"]
     assert ended(service) and service.gates("oc_tally") == service.gates("oc_hasty") == []
+
+
+def test_an_agent_calls_objects_side_by_side(service: Service) -> None:
+    before = len(service.engine.invocations("target_service_name = 'oc_tally'"))
+    run = service.send("oc_agent", "g", {"by": 2})
+    service.restart()
+    assert service.attach(run) == "done" and ended(service)
+    assert len(service.engine.invocations("target_service_name = 'oc_tally'")) == before + 2
+    with pytest.raises(Refused, match="too much. Undone: did"):
+        service.run("oc_agent", "h", {"by": 200})
+    assert sorted(service.names("undo_act")) == ["x", "z"] and ended(service)
 
 
 # ---------------------------------------------------------------- following turns

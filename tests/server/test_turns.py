@@ -107,7 +107,7 @@ def test_a_turn_over_its_limit_keeps_the_message_and_says_why(
     assert error.message.startswith(why) and service.names("undo_act") == ([undone] if undone else [])
     first, last = told(service, "tu_held", message)
     assert first == f"user: {message}" and last.startswith(f"{UNANSWERED}failed: {why}")
-    assert ("Undone: " in last) == bool(undone)
+    assert (". Undone: " in last) == bool(undone)
     assert spent(service, "tu_held", message) == used
     assert service.attach(tell(service, "tu_held", message, "plain")) == "fine"
     assert spent(service, "tu_held", message) == {"model_calls": 1}, "each turn has its own"
@@ -194,6 +194,20 @@ def test_a_newer_message_ends_what_is_under_way(service: Service, how: str) -> N
         "clerk: fine",
     ]
     assert service.gates("tu_hasty") == [] and service.names("undo_act") == ["done"]
+
+
+def test_newer_messages_do_not_disturb_an_undo(service: Service) -> None:
+    first = begun(service, "tu_hasty", "undo", "ask")
+    service.control(undo_act={"delay": 0.5})
+    second = tell(service, "tu_hasty", "undo", "plain")
+    until(lambda: service.names("undo_act", event="begin"), 20, "undoing")
+    third = tell(service, "tu_hasty", "undo", "plain")
+    service.call("tu_hasty", "undo", "interrupt").checked()
+    service.restart()
+    assert service.attach(third) == "fine"
+    assert refused(service, first).metadata["undone"] != "[]" and refused(service, second).status == 499
+    assert told(service, "tu_hasty", "undo")[1].endswith("Undone: clerk.act#2 (undo_act)")
+    assert list(dict.fromkeys(service.names("undo_act"))) == ["done"]
 
 
 def test_a_message_waits_its_turn_behind_a_question(service: Service) -> None:
