@@ -39,6 +39,8 @@ class Invocation:
     attempts: int
     step: str | None  # the journal entry that the last attempt failed at
     next_try: str | None
+    caller: str | None  # the invocation that called it
+    created: str | None
     ended: str | None
 
 
@@ -58,6 +60,15 @@ def find(admin: Admin, graph: str, key: str) -> Invocation | None:
     found = [_invocation(row) for row in rows]
     turns = [one for one in found if one.handler == "turn"]
     return min(turns or found, key=_urgency, default=None)
+
+
+def messages(admin: Admin, graph: str, key: str) -> list[Invocation]:
+    """What an object was told under a key, and when it was reset, in that order."""
+    rows = admin.query(
+        f"select {COLUMNS} from sys_invocation where target_service_name = {text(graph)} "
+        f"and target_service_key = {text(key)} and target_handler_name in ('message', 'reset') order by created_at"
+    )
+    return [_invocation(row) for row in rows]
 
 
 def _urgency(run: Invocation) -> int:
@@ -106,6 +117,8 @@ def _invocation(row: Row) -> Invocation:
         attempts=attempts if isinstance(attempts, int) else 0,
         step=word("last_failure_related_command_name"),
         next_try=word("next_retry_at"),
+        caller=word("invoked_by_id"),
+        created=word("created_at"),
         ended=word("completed_at"),
     )
 

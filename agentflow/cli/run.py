@@ -58,7 +58,7 @@ def main(args: argparse.Namespace) -> int:
         answer = _Watch(server, graph, started, args.json).result()
         code = _finish(answer)
         if args.record is not None:
-            _record(args, key, answer)
+            _record(args, key, answer, started)
         return code
     except KeyboardInterrupt:
         _say(f"the run goes on; see: agentflow status {graph} {key}")
@@ -82,9 +82,10 @@ def read_input(given: str) -> bytes:
     return data
 
 
-def _record(args: argparse.Namespace, key: str, answer: Answer) -> None:
+def _record(args: argparse.Namespace, key: str, answer: Answer, started: Started) -> None:
     """Makes the run a test case. Only here the graph itself is looked at: the server knows it by its name."""
-    from agentflow.testing.record import CannotRecord, append, recorded
+    from agentflow.testing.append import CannotRecord, append
+    from agentflow.testing.record import recorded
     from agentflow.testing.run import Suite, programs_of
 
     suite = Suite()
@@ -92,7 +93,8 @@ def _record(args: argparse.Namespace, key: str, answer: Answer) -> None:
     if not programs:
         raise UsageError(f"--record: {find_graph(args.graph)} is not a graph that can be compiled")
     try:
-        name = append(args.record, key, recorded(admin(args), programs, key, answer))
+        case = recorded(admin(args), ingress(args), programs, key, answer, started.invocation)
+        name = append(args.record, key, case)
     except (CannotRecord, OSError) as error:
         raise UsageError(f"--record: {error}") from None
     sys.stdout.flush()  # the output comes first

@@ -188,14 +188,18 @@ async def known(run: Run, callee: CalledService) -> CalledService:
     await run.invocation.wait(asked)
     outcome = await asked
     run.invocation.happened(outcome["at"])
-    return replace(callee, plain=outcome["value"] in ("Service", None))
+    return replace(callee, plain=outcome["value"] == "Service")
 
 
 async def _kind(service: str) -> steps.Outcome:
-    """What the engine says it is; None where its admin address is not known here, and the graph is believed."""
+    """What the engine says it is. Where it cannot be asked nothing is called: one that has keys takes a call without
+    as one with an empty key, and a plain service none with a key."""
     url = os.environ.get(ADMIN)
     if not url:
-        return steps.success(None, 1, None)
+        raise steps.StepUnavailable(
+            f"nobody can be asked whether {service!r} has keys: set {ADMIN} to the engine's admin address, "
+            "or give the node a key if it has"
+        )
     try:
         answer = await asyncio.to_thread(request, "GET", url.rstrip("/") + url_path("services", service))
     except Unreachable as error:
@@ -213,7 +217,7 @@ def call(
     invocation = run.invocation
     service, handler = callee.target
     key = _key(run, callee, key, number)
-    headers = tracing.headers(invocation.traceparent(run.path))
+    headers = _headers(run)
     future = invocation.ctx.generic_call(service, handler, _body(data), key=key, headers=headers)
     entry = None if undo is None else _entry(run, undo, data)
     invocation.report.calling(run.path, {"service": service, "handler": handler, "key": key})
@@ -262,9 +266,9 @@ def send(
     if until is not None:
         held = math.ceil(max(moment(run, run.expression(until)) - invocation.now, 0) * 1000)
     later = timedelta(milliseconds=held) if held else None
-    headers = tracing.headers(invocation.traceparent(run.path))
+    headers = _headers(run)
     if held and rehearsal.current() is not None:  # the engine's own delay is one of real time
-        rehearsal.send_later(invocation.ctx, service, handler, _body(data), key, held)
+        rehearsal.send_later(invocation.ctx, service, handler, _body(data), key, held, run.path)
     else:
         invocation.ctx.generic_send(service, handler, _body(data), key=key, send_delay=later, headers=headers)
     _count(run, callee, data)
@@ -274,6 +278,11 @@ def send(
         entry.complete(value, invocation.now)
         invocation.undo.append(entry)
     return value
+
+
+def _headers(run: Run) -> dict[str, str] | None:
+    traced = tracing.headers(run.invocation.traceparent(run.path)) or {}
+    return {**traced, **rehearsal.headers(run.path)} or None
 
 
 def _count(run: Run, callee: Callee, data: Json | None) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 HEADER = "agentflow-case"
 RUN = "agentflow-run"  # of whom an invocation of a graph's own works for
+PLACE = "agentflow-place"  # of the run, among those that a case is: by which nodes it was called
 REAL = object()  # what a case says of a tool that is to be called itself
 
 LATER = "rehearsal.later"  # a service of a rehearsal's own
@@ -63,12 +64,23 @@ def called(name: str, args: Json, run: str, path: str) -> None:
         case.called(name, args, f"{run}:{path}")
 
 
+def place() -> str:
+    """Of the run that is at work: the node by which its caller called it, after its caller's; empty of the first."""
+    ctx = context() if CASES else None
+    return "" if ctx is None else ctx.request().headers.get(PLACE, "")
+
+
+def headers(path: str) -> dict[str, str]:
+    """What a run that is called, or sent, at a node is told of its place."""
+    return {PLACE: f"{place()}/{path}".lstrip("/")} if CASES else {}
+
+
 def send_later(
-    ctx: restate.Context, service: str, handler: str, body: bytes, key: str | None, milliseconds: float
+    ctx: restate.Context, service: str, handler: str, body: bytes, key: str | None, milliseconds: float, path: str
 ) -> None:
     """Sends after a time that is the case's; see `stage.later`."""
     order = {"service": service, "handler": handler, "body": body.decode(), "key": key, "after": milliseconds}
-    ctx.generic_send(LATER, "send", json.dumps(order).encode())
+    ctx.generic_send(LATER, "send", json.dumps(order).encode(), headers=headers(path))
 
 
 def run_of(ctx: restate.Context) -> str:

@@ -59,6 +59,7 @@ class Replies:
 
     path: Path
     given: Mapping[str, Sequence[Reply]] = field(default_factory=dict)  # in the place of the file's
+    graph: str | None = None  # in a test case: then names may have it, or the run's place, before them
 
     async def answer(
         self, names: Sequence[str], *, prompt: str, turn: int, attempt: int, ids: str, step: int | None = None
@@ -70,7 +71,7 @@ class Replies:
         Raises ModelUnavailable or ModelRefused where an entry says so, and ModelRefused where the file is wrong.
         """
         lists = self._lists()
-        name = next((name for name in names if name in lists), None)
+        name = next((name for name in self._qualified(names) if name in lists), None)
         if name is None:
             wanted = " or ".join(f'"{name}"' for name in dict.fromkeys(names[-2:]))
             raise ModelRefused(f"offline, and {self.path.name} has no replies for {wanted}")
@@ -83,6 +84,12 @@ class Replies:
         if reply.kind == "error":
             raise failure(f"{reply.where} answers with error {reply.error}", reply.error)
         return _response(reply, ids)
+
+    def _qualified(self, names: Sequence[str]) -> Sequence[str]:
+        if self.graph is None:
+            return names
+        place = rehearsal.place()
+        return [*([f"{place}/{names[0]}"] if place else []), *(f"{self.graph}/{name}" for name in names), *names]
 
     def _lists(self) -> Mapping[str, Sequence[Reply]]:
         try:
@@ -100,7 +107,7 @@ def replies_for(graph: Graph) -> Replies | None:
         return None
     replies = _at(os.environ.get(f"AGENTFLOW_REPLIES_{graph.name.upper()}", f"{graph.name}.replies.yaml"))
     case = rehearsal.current()
-    return replies if case is None else replace(replies, given=case.replies)
+    return replies if case is None else replace(replies, given=case.replies, graph=graph.name)
 
 
 @lru_cache(maxsize=64)

@@ -32,7 +32,7 @@ from agentflow.runtime.errors import NodeError, TemplateError
 from agentflow.runtime.evaluation import OUTCOMES
 from agentflow.runtime.graph import Retry, Tool
 from agentflow.runtime.operations import Operation
-from agentflow.runtime.rehearsal import CASES, HEADER, LATER, REAL, RUN, case_of, context, run_of
+from agentflow.runtime.rehearsal import CASES, HEADER, LATER, PLACE, REAL, RUN, case_of, context, place, run_of
 from agentflow.runtime.replies import Reply, chosen, read_lists
 from agentflow.source import Source, read
 from agentflow.types import Json
@@ -52,6 +52,7 @@ class Stub:
     times: int | None = None  # of `raise`: so often, and takes no turn
     delay: float = 0.0  # seconds
     where: str = ""
+    state: Json = None  # what it changes in that of an object
 
 
 @dataclass(eq=False)
@@ -128,7 +129,9 @@ class Case:
             return tool.effect == "read" and not isinstance(tool.does, Operation)
         return [stub.verb for stub in stubs] == ["real"]
 
-    async def play(self, tool: Tool, args: Mapping[str, Json], key: str) -> object:
+    async def play(
+        self, tool: Tool, args: Mapping[str, Json], key: str, state: dict[str, Json] | None = None
+    ) -> object:
         """What the case has the tool do, once; REAL where the tool itself is to be called.
 
         A function that only reads may be itself; whatever else a case does not mention fails the call for good.
@@ -147,16 +150,19 @@ class Case:
                 raise NodeError("tool", f"{tool.name}: no entry of the case holds for {told[:200]}")
             if stub.verb == "real":
                 return REAL
-            value = templates.value(stub.value, {"args": dict(args), "call": call.turn + 1, OUTCOMES: {}})
+            scope: dict[str, Json] = {"args": dict(args), "call": call.turn + 1, OUTCOMES: {}}
+            value, changes = templates.value(stub.value, scope), templates.value(stub.state, scope)
         except TemplateError as problem:
             raise NodeError("tool", f"what the case says of {tool.name}: {problem}") from None
         await self._delay(stub, tool.timeout)
+        if state is not None and isinstance(changes, dict):
+            state.update(changes)
         return _act(stub.verb, value)
 
     def _chosen(self, call: Call, stubs: Sequence[Stub]) -> Stub | None:
         """Successive calls count among those for which the same entries hold; a try again is the same call."""
         if call.tries == 1:
-            scope = {"args": call.args, "node": call.node, OUTCOMES: {}}
+            scope = {"args": call.args, "node": call.node, "place": place(), OUTCOMES: {}}
             call.held = tuple(at for at, stub in enumerate(stubs) if _holds(stub, scope))
             earlier = [one for one in self.calls.values() if one.tool == call.tool and one is not call]
             call.turn = sum(one.held == call.held for one in earlier)
@@ -261,6 +267,7 @@ def _stubs(source: Source, entries: Any, place: Place) -> Sequence[Stub]:
                 entry.get("times"),
                 _seconds(entry.get("delay")),
                 f"{source.name}:{source.span(where).line}",
+                entry.get("state"),
             )
         )
     return found
@@ -436,7 +443,8 @@ def _hand_on() -> None:
 
     def do_raw_call(self: Any, *args: Any, **more: Any) -> Any:
         call = signature.bind(self, *args, **more)
-        own = {HEADER: self.request().headers.get(HEADER, ""), RUN: run_of(self)}
+        told = self.request().headers
+        own = {HEADER: told.get(HEADER, ""), RUN: run_of(self), PLACE: told.get(PLACE, "")}
         call.arguments["headers"] = {**own, **(call.arguments.get("headers") or {})}
         return raw(*call.args, **call.kwargs)
 

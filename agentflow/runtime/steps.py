@@ -200,7 +200,7 @@ async def _rehearsed(
         tool.does.parameters.check(args)
     else:
         bind(tool.does, args, idempotency_key=key, state=state)
-    result = await case.play(tool, args, key)
+    result = await case.play(tool, args, key, state)
     return await _do(tool, args, key, state) if result is rehearsal.REAL else result
 
 

@@ -125,6 +125,16 @@ def callees(program: ir.Program) -> list[tuple[ir.Graph | ir.Service, bool]]:
     return found + [(does.service, False) for does in tools if isinstance(does, ir.CalledService)]
 
 
+def _services(programs: Sequence[ir.Program]) -> dict[str, Type | None]:
+    """The handlers elsewhere, and what each gives; where callers differ in what they take, that is open."""
+    found: dict[str, Type | None] = {}
+    for callee in (callee for program in programs for callee, _ in callees(program)):
+        if isinstance(callee, ir.Service):
+            name = f"{callee.name}/{callee.handler}"
+            found[name] = callee.returns if found.get(name, callee.returns) == callee.returns else None
+    return found
+
+
 @dataclass
 class Names:
     """What a test of a graph may mention, of that graph and of those that it calls."""
@@ -148,12 +158,7 @@ class Names:
             {tool.name: tool for program in reversed(programs) for tool in program.tools},
             frozenset(agent.name for program in programs for agent in program.agents),
             {type.name: type.type for program in reversed(programs) for type in program.types},
-            {
-                f"{callee.name}/{callee.handler}": callee.returns
-                for program in programs
-                for callee, _ in callees(program)
-                if isinstance(callee, ir.Service)
-            },
+            _services(programs),
             frozenset(name for program in programs for name in called_graphs(program)),
             frozenset(
                 callee.name
@@ -247,7 +252,9 @@ def _case(reader: Reader, name: str, source: Source, graph: FilePath, program: i
 def _stubs(reader: Reader, names: Names) -> None:
     returns = {tool.name: tool.returns for tool in names.tools.values()}
     instead = {tool.name: why for tool in names.tools.values() if (why := _instead(tool)) is not None}
-    read_stubs(reader, "tools", returns, names.types, instead)
+    python = {name: tool.does for name, tool in names.tools.items() if isinstance(tool.does, ir.Python)}
+    stateful = {name for name, does in python.items() if does.takes_state}
+    read_stubs(reader, "tools", returns, names.types, instead, stateful)
     read_stubs(reader, "services", names.services, names.types, {})
 
 
@@ -318,7 +325,7 @@ def _replies(reader: Reader, names: Names) -> None:
     known = names.agents | {path.rpartition(".")[2] for path in names.nodes}
     for name, given in reader.entries("replies", "a mapping from agents and nodes to lists of replies").items():
         path = reader.at("replies", name)
-        place = static(name, names.nodes)
+        place = static(name.rpartition("/")[2], names.nodes)
         above, _, agent = place.rpartition(".")
         if place not in known and place not in names.nodes and not (above and agent in names.agents):
             help = choices_help(name, known)

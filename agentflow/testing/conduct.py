@@ -70,7 +70,7 @@ class Running:
     family: list[str] = field(default_factory=list)  # and those that have ended
     idle: bool = False  # looked at, and nothing was on its way; true if the next look sees no change
     acted: dict[str, int] = field(default_factory=dict)  # by invocation: its journal's size before something was sent
-    gates: dict[str, int] = field(default_factory=dict)  # how often the node had been asked before, by gate
+    gates: dict[str, tuple[str, int]] = field(default_factory=dict)  # by gate: its node, how often it had asked before
     done: set[str] = field(default_factory=set)  # gates and messages that have been seen to
     problems: list[tuple[tuple[str | int, ...], str]] = field(default_factory=list)
     now: float = 0.0
@@ -385,9 +385,10 @@ class Conductor:
         said = decisions[names[0]]
         if isinstance(said, Decision):
             return said
+        asking = f"{gate['graph']}/{bare(node)}"
         if gate["id"] not in one.gates:
-            one.gates[gate["id"]] = sum(bare(id) == bare(gate["id"]) for id in one.gates)
-        number = one.gates[gate["id"]]
+            one.gates[gate["id"]] = asking, sum(earlier == asking for earlier, _ in one.gates.values())
+        number = one.gates[gate["id"]][1]
         return said[number] if number < len(said) else None
 
     def _decide(self, one: Running, gate: Mapping[str, Any], decision: Decision) -> None:

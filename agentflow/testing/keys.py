@@ -18,7 +18,8 @@ def free(admin: Admin, family: Sequence[Row], graphs: Collection[str]) -> None:
         time.sleep(0.02)
     for row in ours:
         admin.purge(str(row["id"]))
-    for service, key in {(str(row["target_service_name"]), str(row["target_service_key"])) for row in ours}:
+    keyed = [row for row in ours if row.get("target_service_key") is not None]
+    for service, key in {(str(row["target_service_name"]), str(row["target_service_key"])) for row in keyed}:
         if admin.query(f"select key from state where service_name = {text(service)} and service_key = {text(key)}"):
             admin.write_state(service, key, {})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from agentflow import expressions
@@ -12,7 +12,7 @@ from agentflow.spec.reader import Reader
 from agentflow.types import Json, ListOf, Nullable, Object, Type, Union
 
 VERBS = ("return", "error", "fail", "raise", "real")
-KEYS = (*VERBS, "if", "times", "delay")
+KEYS = (*VERBS, "if", "times", "delay", "state")
 
 
 WHAT = {"tools": "tool", "services": "service"}
@@ -24,11 +24,12 @@ def read_stubs(
     returns: Mapping[str, Type | None],
     types: Mapping[str, Type],
     instead: Mapping[str, tuple[str, str]],
+    stateful: Collection[str] = (),
 ) -> None:
     """Reports what is wrong; the entries themselves are read again where they are used (`runtime.stage`).
 
     `returns`: the names that there are, and what each gives, as far as that is known. `instead`: those for which
-    nothing can stand in, why, and what to say in its place.
+    nothing can stand in, why, and what to say in its place. `stateful`: those that take the state of an object.
     """
     for name, given in reader.entries(key, f"a mapping from {key} to what they do").items():
         path = reader.at(key, name)
@@ -39,7 +40,7 @@ def read_stubs(
             why, help = instead[name]
             reader.error("misplaced-key", f"nothing stands in for {quoted(name)}: {why}", path, key=True, help=help)
             continue
-        about = _About(name, returns.get(name), types)
+        about = _About(name, returns.get(name), types, name in stateful)
         if isinstance(given, list):
             if not given:
                 reader.reading.wrong(path, "an entry, or a list of some", given)
@@ -54,6 +55,7 @@ class _About:
     name: str
     returns: Type | None
     types: Mapping[str, Type]
+    changes_state: bool
 
 
 def _entry(outer: Reader, path: Path, data: Json, about: _About) -> None:
@@ -72,12 +74,26 @@ def _entry(outer: Reader, path: Path, data: Json, about: _About) -> None:
     if not isinstance(condition, bool | str | None):
         reader.reading.wrong(reader.at("if"), "an expression over args", condition)
     elif isinstance(condition, str):
-        _templates(reader, "expr", reader.at("if"), condition, frozenset(["args", "node"]))
+        _templates(reader, "expr", reader.at("if"), condition, frozenset(["args", "node", "place"]))
     if reader.integer("times", 1, 1000) is not None and verbs[0] != "raise":
         message = '"times" belongs to "raise": so often it fails, before it does what the next entry says'
         reader.error("misplaced-key", message, reader.at("times"), key=True)
     reader.duration("delay")
+    _state(reader, verbs[0], about)
     reader.finish(known=KEYS)
+
+
+def _state(reader: Reader, verb: str, about: _About) -> None:
+    changes = reader.take("state")
+    if changes is None:
+        return
+    if verb != "return" or not about.changes_state:
+        message = '"state" belongs to "return", of a tool that takes the state of an object: what it changes in it'
+        reader.error("misplaced-key", message, reader.at("state"), key=True)
+    elif not isinstance(changes, dict):
+        reader.reading.wrong(reader.at("state"), "a mapping from names to values", changes)
+    else:
+        _templates(reader, "value", reader.at("state"), changes, frozenset(["args", "call"]))
 
 
 def _templates(reader: Reader, form: expressions.Form, path: Path, data: Json, known: frozenset[str]) -> None:

@@ -194,6 +194,16 @@ def test_graphs_and_handlers_of_any_kind_side_by_side(service: Service) -> None:
     assert all_ended(service)
 
 
+def test_nothing_is_called_while_nobody_can_be_asked_what_it_is(service: Service) -> None:
+    service.restart(AGENTFLOW_ADMIN="")
+    run = service.send("ca_misfit", "unasked")
+    why = "nobody can be asked whether 'ca_plain' has keys: set AGENTFLOW_ADMIN"
+    until(lambda: [row for row in service.engine.invocations("true") if why in str(row.get("last_failure"))], 30, "why")
+    assert not runs(service, "ca_plain")
+    service.restart()
+    assert service.attach(run)[0] == 7
+
+
 def test_its_error_is_the_callers_and_it_has_undone_its_own(service: Service) -> None:
     with pytest.raises(Refused) as caught:
         service.run("ca_parent", "fails", {"name": "bob", "fail": True})

@@ -13,12 +13,37 @@ from typing import Any
 
 import pytest
 import yaml
-from harness import PROJECT, Service, until
+from harness import DESK, PROJECT, Service, until
 
 from agentflow import cli
 
-NAMES = ("claim", "trip", "support", "weather", "order", "fraud", "refund_desk")
-GRAPHS = [PROJECT / "graphs" / f"{name}.yaml" for name in NAMES]
+NAMES = ("claim", "trip", "support", "weather", "order", "fraud", "refund_desk", "assistant", "checks", "claim_remote")
+NAMES += ("medical_review",)
+EACH = """agentflow: 1
+graph: each_refund
+input: {reasons: [string]}
+models: {default: gemini-2.5-flash}
+nodes:
+  all: {for_each: input.reasons, do: {graph: fraud, with: {order: "17", amount: 25, reason: "{{ item }}"}}}
+output: {found: "{{ all }}", began: "{{ run.started }}", key: "{{ run.key }}"}
+"""
+RACE = """agentflow: 1
+graph: recorded_race
+input: {a: string, b: string}
+models: {default: gemini-2.5-flash}
+tools: {act: {python: "tools.desk:act", compensate: {tool: undo_act, with: {id: "{{ result.id }}"}}},
+        undo_act: {python: "tools.desk:undo_act"}}
+nodes:
+  first:
+    parallel:
+      a: {steps: {pause: {wait: "{{ input.a }}"}, done: {tool: act, with: {name: a}}}}
+      b: {steps: {pause: {wait: "{{ input.b }}"}, done: {tool: act, with: {name: b}}}}
+    join: first
+  last: {tool: act, with: {name: last}}
+  seen: {wait: 10ms, needs: [last, first]}
+output: {winner: "{{ first.winner }}", seen: "{{ seen }}"}
+"""
+GRAPHS = [*(PROJECT / "graphs" / f"{name}.yaml" for name in NAMES), EACH, RACE]
 ENVIRONMENT = {"PAY_TOKEN": "s3cret-enough-to-see"}
 pytestmark = pytest.mark.at("60s")
 
@@ -44,9 +69,9 @@ def cases(project: Path, graph: str) -> dict[str, Any]:
     return found
 
 
-def passes(project: Path, graph: str) -> None:
+def passes(project: Path, *graphs: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "agentflow", "test", graph],
+        [sys.executable, "-m", "agentflow", "test", *graphs],
         cwd=project,
         env={**os.environ, "PYTHONPATH": str(PROJECT)},
         stdout=subprocess.PIPE,
@@ -54,7 +79,8 @@ def passes(project: Path, graph: str) -> None:
         text=True,
         timeout=200,
     )
-    assert done.returncode == 0, done.stdout + (project / "graphs" / f"{graph}.test.yaml").read_text()
+    files = [(project / "graphs" / f"{graph}.test.yaml").read_text() for graph in graphs]
+    assert done.returncode == 0, "\n".join([done.stdout, *files])
 
 
 def claim(number: str, amount: int, holder: str = "Ada") -> dict[str, Any]:
@@ -124,6 +150,32 @@ def test_messages_and_confirmations_are_recorded(service: Service, project: Path
         thread.join(30)
         passes(project, graph)
     assert cases(project, "order")["r_order"]["events"][0]["data"] == {"amount": 25, "reference": "b7"}
+
+
+def test_conversations_and_what_is_called_elsewhere_become_cases(service: Service, project: Path) -> None:
+    for name, text in (("each_refund", EACH), ("recorded_race", RACE)):
+        (project / "graphs" / f"{name}.yaml").write_text(text)
+    for file in ("desk.py",):
+        shutil.copy(DESK / file, project / "tools" / file)
+    for message in ("Take a note.", "This is forbidden."):
+        service.call("assistant", "ada", "message", {"message": message})
+    assert record(service, project, "assistant", "ada", {"message": "Hello?"}) == 0
+    assert record(service, project, "checks", "ada", {"customer": "Ada"}) == 0
+    assert record(service, project, "claim_remote", "r1", {"claim_id": "17", "amount": 200, "text": "an arm"}) == 0
+    assert record(service, project, "each_refund", "e1", {"reasons": ["unhappy", "it broke"]}) == 0
+    for key, a, b in (("a-wins", "10ms", "1h"), ("b-wins", "1h", "10ms")):
+        assert record(service, project, "recorded_race", key, {"a": a, "b": b}) == 0
+    told = cases(project, "assistant")["ada"]
+    assert [one["input"]["message"] for one in told["messages"]] == ["Take a note.", "This is forbidden.", "Hello?"]
+    assert told["tools"]["note"]["state"] == {"notes": ["The train leaves at nine."]}
+    assert told["expect"]["outputs"][1]["error"] == {"kind": "model", "code": 400}
+    assert set(cases(project, "checks")["ada"]["tools"]) == {"address", "credit", "sanctions"}
+    assert set(cases(project, "claim_remote")["r1"]["services"]) == {"medical_review/run", "fraud/run"}
+    each = cases(project, "each_refund")["e1"]
+    assert {"all[1]/look", "all[2]/look"} == set(each["replies"]) and each["expect"]["output"]["key"] == "e1"
+    race = cases(project, "recorded_race")
+    assert [case["expect"]["output"] for case in race.values()] == [{"winner": "a"}, {"winner": "b"}]
+    passes(project, "assistant", "checks", "claim_remote", "each_refund", "recorded_race")
 
 
 def test_a_secret_is_not_recorded(service: Service, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
