@@ -81,6 +81,15 @@ WRONG = [
     (case(expect="{calls: {pya: 0}}"), "unknown-tool", "pya", 'there is no tool "pya"'),
     (case(expect="{calls: {pay: never}}"), "wrong-type", "never", "must be a number of calls, or the list"),
     (case(expect="{undone: payment}"), "wrong-type", "payment}", '"undone" must be a list'),
+    (case(expect="{nodes: {payment: finished}}"), "bad-choice", "finished", "a node is one of running, waiting"),
+    (case(expect="{spent: {money: 3}}"), "unknown-key", "money", 'nothing that is called "money" is spent'),
+    ("cases: {7: {}}\n", "wrong-type", "7", "the name of a case must be text"),
+    (
+        case("tools: {pay: {return: {}, state: {x: 1}}}"),
+        "misplaced-key",
+        "state",
+        '"state" belongs to "return", of a tool that takes the state of an object',
+    ),
     (case(expect="{elapsed: 28}"), "bad-duration", "28", "a duration needs a unit"),
     (case(expect="{error: {kinds: tool}}"), "unknown-key", "kinds", '"error" has no key "kinds"'),
 ]

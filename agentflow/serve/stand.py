@@ -74,7 +74,11 @@ class Stand:
         engine = await self._engine.start(log)
         self._children.append(engine)
         await self._engine.ready(engine, log)
-        failed = await worker.load(service, self._revisions, **self._rehearsal)
+        try:
+            failed = await worker.load(service, self._revisions, **self._rehearsal)
+        except ServeError:
+            self.check()  # says what is in its log, which goes with the folder
+            raise
         for revision in self._revisions:
             if revision.hash in failed:
                 raise ServeError(f"{revision.graph} cannot be loaded: {failed[revision.hash]}")

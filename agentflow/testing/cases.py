@@ -42,6 +42,8 @@ KEYS = (
     "expect",
 )
 STATES = ("succeeded", "failed", "rejected", "cancelled", "waiting", "running")
+SPENT = ("model_calls", "tool_calls", "tokens", "cost", "handoffs")
+NODE_STATES = ("running", "waiting", "succeeded", "failed", "skipped", "cancelled", "not reached")
 LISTS = ("skipped", "failed", "succeeded", "cancelled", "waiting")  # of nodes
 EXPECTED = (
     "state",
@@ -217,6 +219,9 @@ def read_cases(
     found = []
     for name, data in reader.entries("cases", "a mapping from the names of cases to cases").items():
         path: Path = ("cases", name)
+        if not isinstance(name, str):  # which cases of a switch may be
+            reading.error("wrong-type", "the name of a case must be text", path, key=True)
+            continue
         inner = reading.reader(path, data, f"the case {quoted(name)}")
         if inner is not None:
             found.append(_case(inner, name, source, graph, programs[0], names))
@@ -478,8 +483,11 @@ def _expect(reader: Reader, program: ir.Program, names: Names) -> Mapping[str, J
             expect.reading.wrong(expect.at(key), "a list", expect.data[key])
     expect.choice("compensation", ("none", "done", "failed"))
     _elapsed(expect)
-    expect.entries("spent", "a mapping like {model_calls: 3}")
-    expect.finish()
+    for name in expect.entries("spent", "a mapping like {model_calls: 3}"):
+        if name not in SPENT:
+            message = f"nothing that is called {quoted(name)} is spent"
+            expect.error("unknown-key", message, expect.at("spent", name), key=True, help=choices_help(name, SPENT))
+    expect.finish(known=(*EXPECTED[:2], *EXPECTED[4:]) if program.kind != "object" else EXPECTED)
     return expect.data
 
 
@@ -499,8 +507,13 @@ def _of_nodes(expect: Reader, names: Names) -> None:
             continue
         for at, name in enumerate(given or []):
             _known_node(expect, expect.at(key, at), name, names, key=False)
-    for name in expect.entries("nodes", "a mapping from nodes to their states"):
+    for name, given in expect.entries("nodes", "a mapping from nodes to their states").items():
         _known_node(expect, expect.at("nodes", name), name, names, key=True)
+        state = given.get("state", "succeeded") if isinstance(given, dict) else given
+        if state not in NODE_STATES:
+            message = f"a node is one of {', '.join(NODE_STATES)}, and not {state!r}".replace("'", '"')
+            path = expect.at("nodes", name, "state") if isinstance(given, dict) else expect.at("nodes", name)
+            expect.error("bad-choice", message, path)
 
 
 def _known_node(expect: Reader, path: Path, name: Json, names: Names, *, key: bool) -> None:

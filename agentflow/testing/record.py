@@ -248,7 +248,9 @@ def _fitting(value: Json, type: Type | None, types: Mapping[str, Type]) -> Json:
 def _cut(outcome: Mapping[str, Any]) -> bool:
     """Whether a step was broken off from outside: by a limit of what it is in, or since somebody else was faster."""
     failed = outcome.get("failed") or {}
-    return "cut off" in str(failed.get("message")) or failed.get("code") == 499
+    return failed.get("code") == 499 or (
+        failed.get("kind") == "timeout" and str(failed.get("message")).endswith(" was cut off")
+    )
 
 
 def _called(program: ir.Program, name: str) -> str | None:
