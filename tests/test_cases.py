@@ -166,6 +166,7 @@ def test_the_documentation_names_all_that_a_case_may_say() -> None:
         (["nothing"], "there is no graphs/nothing.test.yaml"),
         (["graphs/none.test.yaml"], 'there is no file "graphs/none.yaml"'),
         (["claim", "-k", "no such case"], "no case has 'no such case' in its name"),
+        (["claim", "--junit", "no/such/folder.xml"], "--junit: there is no folder to write no/such/folder.xml to"),
     ],
 )
 def test_what_cannot_be_found_is_said(

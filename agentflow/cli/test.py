@@ -50,6 +50,9 @@ def main(args: argparse.Namespace) -> int:
     if not suite.cases:
         complain(f"no case has {args.keyword!r} in its name" if args.keyword else "there are no cases")
         return USAGE
+    if args.junit is not None and (args.junit.is_dir() or not args.junit.absolute().parent.is_dir()):
+        complain(f"--junit: there is no folder to write {args.junit} to, or it is one")
+        return USAGE
     try:
         return _run(args, suite)
     except (ServeError, Unreachable, Refused) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from agentflow.testing.expect import Miss, misses
 from agentflow.testing.outcome import Outcome
 
 CODE = "test-failed"
+_ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,16 @@ def _why(outcome: Outcome) -> str | None:
     return None
 
 
+def _in_full(failure: Diagnostic) -> str:
+    first = f"{failure.file}:{failure.span.line}: {failure.message}"
+    return "\n".join([first, *(line for line in (failure.note, failure.help) if line)])
+
+
+def _legal(text: str) -> str:
+    """XML has no way to say most control characters."""
+    return _ILLEGAL.sub("\ufffd", text)
+
+
 def junit(results: Sequence[Result], file: Path) -> None:
     """Writes the results as CI servers read them."""
     root = ElementTree.Element("testsuites", name="agentflow")
@@ -72,10 +84,9 @@ def junit(results: Sequence[Result], file: Path) -> None:
             place = {"file": case.source.name, "line": str(case.source.line(case.path))}
             about = {"classname": graph, "name": case.name, "time": f"{result.outcome.took:.3f}", **place}
             element = ElementTree.SubElement(suite, "testcase", about)
-            for failure in result.failures:
-                told = ElementTree.SubElement(element, "failure", message=failure.message, type=CODE)
-                told.text = f"{failure.file}:{failure.span.line}: {failure.message}" + "".join(
-                    f"\n{line}" for line in (failure.note, failure.help) if line
-                )
+            if result.failures:  # one element: of several some readers take the first alone
+                message = _legal(result.failures[0].message)
+                told = ElementTree.SubElement(element, "failure", message=message, type=CODE)
+                told.text = _legal("\n\n".join(_in_full(failure) for failure in result.failures))
     ElementTree.indent(root)
     ElementTree.ElementTree(root).write(file, encoding="utf-8", xml_declaration=True)

@@ -117,7 +117,7 @@ FAILING = """cases:
     expect: {state: succeeded, output: {id: a-Ada, greeting: hello}, skipped: [gate, open_end], elapsed: 0s}
   wrong_state:
     input: {name: Ada}
-    tools: {act: {fail: no}}
+    tools: {act: {fail: "no\\x01"}}
     expect: {state: succeeded}
   wrong_output:
     input: {name: Ada}
@@ -192,6 +192,8 @@ def test_each_kind_of_failure_is_told_at_its_line(project: Path) -> None:
     assert failed["wrong_state"].get("line") == str(lines.index("  wrong_state:") + 1)
     failure = failed["wrong_state"].find("failure")
     assert failure is not None and 'expected "succeeded", got "failed"' in (failure.text or "")
+    assert all(len(case.findall("failure")) == 1 for case in failed.values())
+    assert "done: no\ufffd" in (failure.text or ""), "what XML cannot say"
     assert "coverage of desk: " in done.stdout and "gate      never rejected" in done.stdout
     assert file.is_file()
 
