@@ -39,6 +39,7 @@ def main(args: argparse.Namespace) -> int:
     from agentflow.serve.errors import ServeError
     from agentflow.testing.run import collect
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell has what is in its background ignore
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # what was started is ended in order
     suite = collect(args.tests, args.keyword)
     for missing in suite.missing:

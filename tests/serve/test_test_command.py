@@ -512,7 +512,7 @@ def test_the_end_of_a_service_may_be_heard_of_after_its_last_answer(tmp_path: Pa
         asyncio.run(ends_late())
 
 
-def test_ctrl_c_ends_all_that_was_started(project: Path, tmp_path: Path) -> None:
+def test_ctrl_c_and_being_ended_end_all_that_was_started(project: Path, tmp_path: Path) -> None:
     (project / "tools" / "desk.py").write_text(
         TOOLS.replace('return f"seen', 'import time; time.sleep(60); return f"seen')
     )
@@ -529,7 +529,7 @@ def test_ctrl_c_ends_all_that_was_started(project: Path, tmp_path: Path) -> None
     try:
         until(lambda: list(tmp_path.glob("*/engine.log")), 30)
         time.sleep(3)  # into the case, or nearly
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)  # goes the way of Ctrl-C
         assert process.wait(30) == 130
     finally:
         process.kill()
