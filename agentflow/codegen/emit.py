@@ -154,7 +154,7 @@ def _step(module: Module, writer: Writer, one: ir.Node, op: ir.Step) -> None:
     together = bool(tool.members)
     journaling = isinstance(tool.does, ir.Python) and tool.does.keeps_own_journal and tool.confirm is None
     arguments: Arguments = [module.tool_names[op.tool], data(op.args.data)]
-    if op.retry is not None and not journaling:
+    if op.retry is not None:
         arguments.append(("retry", retry(op.retry)))
     if one.undo is not None and not together:
         arguments.append(("undo", undo(module, one.undo)))

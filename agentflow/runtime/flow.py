@@ -121,16 +121,18 @@ class Run:
         if isinstance(tool.does, together.parallel_tool):
             return await together.call(self, tool, values, retry)
         if keeps_own_journal(tool):
-            return await call_with_context(self, tool, values, undo)
+            return await call_with_context(self, tool, values, retry, undo)
         return await self.land(self.start_tool(tool, values, retry, undo))
 
     async def tools(self, tool: Tool, args: Mapping[str, Json], *, retry: Retry | None = None) -> Json:
         """Calls a tool that is several: one durable step of each, at once. `retry` is the node's, for each."""
         return await together.call(self, tool, self._object(args), retry)
 
-    async def journaling_tool(self, tool: Tool, args: Mapping[str, Json], *, undo: Undo | None = None) -> Json:
+    async def journaling_tool(
+        self, tool: Tool, args: Mapping[str, Json], *, retry: Retry | None = None, undo: Undo | None = None
+    ) -> Json:
         """Calls a tool that takes a restate.Context and so keeps its own journal."""
-        return await call_with_context(self, tool, self._object(args), undo)
+        return await call_with_context(self, tool, self._object(args), retry, undo)
 
     async def agent(
         self,

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from restate.exceptions import TerminalError
+from restate.exceptions import SdkInternalBaseException, TerminalError
+from restate.server_context import DisconnectedException
 
 from agentflow import ToolError
-from agentflow.runtime import rehearsal, saga, steps
+from agentflow.runtime import own_steps, rehearsal, saga, steps
 from agentflow.runtime.errors import Cancelled, Interruption, NodeError, TimedOut
-from agentflow.runtime.graph import Tool, Undo
+from agentflow.runtime.graph import Retry, Tool, Undo
 from agentflow.runtime.operations import Operation
 from agentflow.runtime.schema import Mismatch, bind
 from agentflow.runtime.signature import signature_of
@@ -20,18 +22,21 @@ if TYPE_CHECKING:
     from agentflow.runtime.flow import Run
 
 
-async def call_with_context(run: Run, tool: Tool, args: Mapping[str, Json], undo: Undo | None = None) -> Json:
-    """Calls the function in the handler itself; it alone awaits the context until it returns. `undo`: the node's own.
+async def call_with_context(
+    run: Run, tool: Tool, args: Mapping[str, Json], retry: Retry | None = None, undo: Undo | None = None
+) -> Json:
+    """Calls the function in the handler itself; it alone awaits the context until it returns.
 
-    What it raises that is not terminal is the engine's to try again, replaying the function.
+    `retry` and `undo` are the node's own. What the function raises that is not terminal is the engine's to try again,
+    replaying it; what its own steps raise is tried as `retry` says.
     """
     invocation = run.invocation
     if (case := rehearsal.current()) is not None and not case.is_real(tool):
-        return await run.land(run.start_tool(tool, args, undo=undo))  # what stands in for it is one step
+        return await run.land(run.start_tool(tool, args, retry, undo))  # what stands in for it is one step
     trace, began = invocation.report.trace, invocation.now
     outcome: steps.Outcome = {"began": began, "tries": 1}  # how long it took is seldom in the journal
     try:
-        value = await _call(run, tool, args, undo or tool.undo)
+        value = await _call(run, tool, args, retry or tool.retry, undo or tool.undo)
         outcome["value"] = value
     except NodeError as error:
         outcome["failed"] = error.as_json()
@@ -45,7 +50,7 @@ async def call_with_context(run: Run, tool: Tool, args: Mapping[str, Json], undo
     return value
 
 
-async def _call(run: Run, tool: Tool, args: Mapping[str, Json], undo: Undo | None) -> Json:
+async def _call(run: Run, tool: Tool, args: Mapping[str, Json], retry: Retry | None, undo: Undo | None) -> Json:
     invocation = run.invocation
     await invocation.reserve("tool_calls", run.path)
     key = f"{invocation.run['id']}:{run.path}"
@@ -60,11 +65,18 @@ async def _call(run: Run, tool: Tool, args: Mapping[str, Json], undo: Undo | Non
         raise NodeError("tool", f"{tool.name}: the arguments do not fit: {mismatch}", code=400, node=run.path) from None
     entry = None if undo is None else saga.Entry.of(undo, run.path, key, args, run.scope)
     invocation.report.flush()
+    due = min((alarm.due for alarm in invocation.alarms), default=math.inf)
     try:
-        result = await function(**arguments, **{context: invocation.ctx})
-    except steps.EXITS as error:
-        raise steps.exited(error) from None
-    except (ToolError, TerminalError) as error:
+        with own_steps.tried(invocation.ctx, retry, tool.timeout, due):
+            result = await function(**arguments, **{context: invocation.ctx})
+    except steps.EXITS as exit:
+        raise steps.exited(exit) from None
+    except DisconnectedException:
+        raise
+    except Exception as raised:
+        error = _ending(raised)
+        if error is None:
+            raise own_steps.masked(raised) from None  # the engine keeps what it is given
         code = error.status_code if isinstance(error, TerminalError) else 500
         cancelled = code == 409 and error.args[:1] == ("cancelled",)  # what the engine tells whoever awaits the context
         if entry is not None and (cancelled or entry.on == "attempted"):
@@ -74,7 +86,9 @@ async def _call(run: Run, tool: Tool, args: Mapping[str, Json], undo: Undo | Non
         if cancelled:
             invocation.note_cancel()
             raise Cancelled from None
-        told = isinstance(error, ToolError)
+        if code == 504:
+            await _check_time(run, known=False)
+        told = isinstance(error, ToolError) or own_steps.was_told(error)
         raise NodeError("tool", steps.describe(error), code=code, node=run.path, told=told) from None
     try:
         value = steps.to_json(result)
@@ -88,6 +102,20 @@ async def _call(run: Run, tool: Tool, args: Mapping[str, Json], undo: Undo | Non
         invocation.undo.append(entry)
     await _check_time(run, known=entry is not None)
     return value
+
+
+def _ending(raised: Exception) -> ToolError | TerminalError | None:
+    """The error that is final, also where the function has dressed it up. What ends the attempt is raised on."""
+    if isinstance(raised, ToolError):
+        return raised
+    cause: BaseException | None = raised
+    while cause is not None:
+        if isinstance(cause, SdkInternalBaseException):
+            raise raised
+        if isinstance(cause, TerminalError):
+            return cause
+        cause = cause.__cause__
+    return None
 
 
 async def _check_time(run: Run, *, known: bool) -> None:

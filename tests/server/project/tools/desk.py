@@ -140,3 +140,26 @@ async def jot_journaled(ctx: restate.Context, name: str, state: dict[str, Any]) 
     await ctx.run_typed("a step", lambda: 1)
     state["names"].append(name)
     return len(state["names"])
+
+
+async def two_steps(ctx: restate.Context, how: str) -> str:
+    """Makes two durable steps of its own, of which one fails."""
+
+    async def fails() -> str:
+        _log(tool="two", key="", event="begin", name=how)
+        secret = os.environ["DESK_TOKEN"]
+        if how == "tool":
+            raise ToolError(f"not with {secret}")
+        if how == "terminal":
+            raise restate.TerminalError(f"refused to {secret}", status_code=402)
+        if how == "error":
+            raise RuntimeError(f"broken by {secret}")
+        if how == "slow":
+            await asyncio.sleep(30)
+        return how
+
+    first = await ctx.run_typed("first", lambda: "one")
+    if how == "plain":
+        await fails()
+        raise RuntimeError(f"beside them, {os.environ['DESK_TOKEN']}")
+    return first + await ctx.run_typed("fails", fails)
