@@ -11,7 +11,7 @@ from agentflow.durations import milliseconds
 from agentflow.runtime import rehearsal, remote_tools, steps, together
 from agentflow.runtime.answers import Asked, usage
 from agentflow.runtime.calls import LateCall
-from agentflow.runtime.errors import Interruption, NodeError, TimedOut
+from agentflow.runtime.errors import Interruption, NodeError, TemplateError, TimedOut
 from agentflow.runtime.flights import Flight, abandon
 from agentflow.runtime.graph import Agent, Model, Retry, Tool
 from agentflow.runtime.invocation import Alarm, Future, Invocation
@@ -124,6 +124,13 @@ class AgentSteps:
                 if at not in gates:
                     fly(at, *one.start())
 
+        def settle() -> None:
+            """Not in a `finally`: an attempt that is suspended has ended nothing."""
+            for flight in asked:
+                invocation.report.ended(flight.run.path, "cancelled", invocation.now)
+            for flight in flights:
+                invocation.undo.extend(flight.undo)
+
         asked: list[Flight] = []
         refused: dict[int, str] = {}
         errors: list[NodeError] = []
@@ -158,18 +165,12 @@ class AgentSteps:
                             for _, rest in pending.values():
                                 rest.end(cut=False)
                                 await rest.cancel()
-        except NodeError:  # of a call that could not begin
-            await abandon(invocation, [flight for _, flight in pending.values()], cut=False)
-            raise
-        except Interruption as interruption:
+        except (NodeError, TemplateError, Interruption) as end:  # a call that could not begin, or what ends them all
             left = [flight for _, flight in pending.values()]
-            await abandon(invocation, left, cut=isinstance(interruption, TimedOut))
+            await abandon(invocation, left, cut=isinstance(end, TimedOut))
+            settle()
             raise
-        finally:
-            for flight in asked:
-                invocation.report.ended(flight.run.path, "cancelled", invocation.now)
-            for flight in flights:
-                invocation.undo.extend(flight.undo)
+        settle()
         if errors:
             raise errors[0]
         told = [refused.get(at, one.error) for at, one in enumerate(called)]

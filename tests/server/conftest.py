@@ -80,6 +80,7 @@ def stand(
     service.start().register()
     yield service
     service.kill()
+    assert "still attempting to make progress" not in service.log.read_text(), "an attempt went on once suspended"
 
 
 @pytest.fixture
