@@ -1,4 +1,7 @@
-"""An engine and one service process for the benchmarks. `stand.py PORT MODULE...` is that process."""
+"""An engine and one service process for the benchmarks, with what `agentflow serve` sets for both.
+
+`stand.py PORT MODULE...` is the service process.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,9 @@ sys.path.insert(0, str(PROJECT))
 
 from agentflow.admin import Admin  # noqa: E402
 from agentflow.client import Answer, path, request  # noqa: E402 - found by the line above
+from agentflow.serve import memory  # noqa: E402
 from agentflow.serve.binary import find  # noqa: E402
+from agentflow.serve.engine import SMALL  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -40,10 +45,8 @@ def stand(folder: Path, modules: Sequence[Path], environment: dict[str, str]) ->
     """Both processes, started, registered, and ended afterwards."""
     ingress, admin, node, service = (_free_port() for _ in range(4))
     engine_environment = {
+        **SMALL,
         **os.environ,
-        "DO_NOT_TRACK": "1",
-        "RESTATE_DEFAULT_NUM_PARTITIONS": "1",
-        "RESTATE_ROCKSDB_TOTAL_MEMORY_SIZE": "128 MiB",
         "RESTATE_LISTEN_MODE": "tcp",
         "RESTATE_BIND_ADDRESS": f"127.0.0.1:{node}",
         "RESTATE_ADVERTISED_ADDRESS": f"http://127.0.0.1:{node}/",
@@ -55,7 +58,7 @@ def stand(folder: Path, modules: Sequence[Path], environment: dict[str, str]) ->
         _process([str(find(print)), *base], engine_environment, folder / "engine.log") as engine,
         _process(
             [sys.executable, __file__, str(service), *map(str, modules)],
-            {**os.environ, "PYTHONPATH": str(PROJECT), **environment},
+            {**memory.environment(), **os.environ, "PYTHONPATH": str(PROJECT), **environment},
             folder / "service.log",
         ) as served,
     ):
@@ -111,8 +114,6 @@ def serve(port: int, modules: Sequence[str]) -> None:
     from hypercorn.asyncio import serve as listen
     from hypercorn.config import Config
 
-    from agentflow.serve.memory import give_back
-
     services: list[Any] = []
     for module in modules:
         name = f"bench_served_{Path(module).stem}"
@@ -125,9 +126,11 @@ def serve(port: int, modules: Sequence[str]) -> None:
     config.bind = [f"127.0.0.1:{port}"]
     config.keep_alive_max_requests = 2**62
     config.keep_alive_timeout = 3600
+    config.h2_max_concurrent_streams = memory.STREAMS
+    memory.remember_less()
 
     async def work() -> None:
-        giving_back = asyncio.create_task(give_back())  # as the service of `agentflow serve` does
+        giving_back = asyncio.create_task(memory.give_back())  # as the service of `agentflow serve` does
         await listen(restate.app(services), config)
         giving_back.cancel()
 

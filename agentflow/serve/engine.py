@@ -12,9 +12,24 @@ from agentflow.admin import Admin
 from agentflow.client import Refused, Unreachable, request
 from agentflow.serve.child import Child
 from agentflow.serve.errors import ServeError
+from agentflow.serve.memory import STREAMS
 
 NODE = "agentflow"  # fixed: an engine that starts under another name does not find its own data
 PATIENCE = 60.0  # seconds until it must be ready
+SMALL = {  # what a user sets goes before these
+    "DO_NOT_TRACK": "1",
+    "RESTATE_DISABLE_TELEMETRY": "true",
+    "RESTATE_DEFAULT_NUM_PARTITIONS": "1",
+    "RESTATE_ROCKSDB_TOTAL_MEMORY_SIZE": "128 MiB",
+    # Runs that wait are at hand for a minute; of 1,000, the default, a few hundred would hold up new ones.
+    "RESTATE_WORKER__INVOKER__CONCURRENT_INVOCATIONS_LIMIT": "10000",
+    # Connections to the service, which keep memory there while they are open, are few and not kept for long.
+    "RESTATE_WORKER__INVOKER__HTTP2_INITIAL_MAX_SEND_STREAMS": str(STREAMS),
+    "RESTATE_WORKER__INVOKER__HTTP2_STREAMS_PER_CONNECTION_LIMIT": str(STREAMS),
+    "RESTATE_WORKER__INVOKER__HTTP2_IDLE_CONNECTION_TIMEOUT": "30s",
+    "RESTATE_LOG_FORMAT": "compact",
+    "RESTATE_LOG_DISABLE_ANSI_CODES": "true",
+}
 
 
 @dataclass(frozen=True)
@@ -46,16 +61,6 @@ class Engine:
 
     def _environment(self) -> dict[str, str]:
         node = self._at(self.node_port)
-        small = {  # what a user sets goes before these
-            "DO_NOT_TRACK": "1",
-            "RESTATE_DISABLE_TELEMETRY": "true",
-            "RESTATE_DEFAULT_NUM_PARTITIONS": "1",
-            "RESTATE_ROCKSDB_TOTAL_MEMORY_SIZE": "128 MiB",
-            # Runs that wait are at hand for a minute; of 1,000, the default, a few hundred would hold up new ones.
-            "RESTATE_WORKER__INVOKER__CONCURRENT_INVOCATIONS_LIMIT": "10000",
-            "RESTATE_LOG_FORMAT": "compact",
-            "RESTATE_LOG_DISABLE_ANSI_CODES": "true",
-        }
         ours = {
             "RESTATE_LISTEN_MODE": "tcp",
             "RESTATE_BIND_ADDRESS": node,
@@ -65,7 +70,7 @@ class Engine:
             "RESTATE_ADMIN__BIND_ADDRESS": self._at(self.admin_port),
             "RESTATE_ADMIN__ADVERTISED_ADDRESS": f"{self.admin}/",
         }
-        return {**small, **os.environ, **ours, **self.more}
+        return {**SMALL, **os.environ, **ours, **self.more}
 
     async def ready(self, child: Child, log: Path) -> None:
         """Wait until our own child answers, and its tables with it: before, they cannot be asked."""

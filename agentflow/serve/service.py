@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Any
 
 from agentflow import otel
-from agentflow.serve.memory import give_back
+from agentflow.serve import memory
 from agentflow.serve.sse import PREFIX, Streams, is_local
 
 Application = Callable[..., Awaitable[None]]
@@ -158,12 +158,14 @@ async def _serve(listening: int, application: Application) -> None:
     config.bind = [f"fd://{listening}"]
     config.keep_alive_max_requests = 2**62  # at the default of 1,000 a stream freezes, and steps in flight run twice
     config.keep_alive_timeout = 3600  # the engine ends idle connections sooner, so no request meets a closing one
+    config.h2_max_concurrent_streams = memory.STREAMS
     config.graceful_timeout = GRACE
     config.errorlog = logging.getLogger("hypercorn")
+    memory.remember_less()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         install_shutdown_hook(asyncio.get_running_loop(), stop.set, number)
-    giving_back = asyncio.create_task(give_back())
+    giving_back = asyncio.create_task(memory.give_back())
     try:
         await serve(application, config, shutdown_trigger=stop.wait)
     finally:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from agentflow.serve import memory
 from agentflow.serve.child import Child
 from agentflow.serve.errors import ServeError
 from agentflow.serve.revisions import Revision
@@ -23,7 +24,7 @@ class Worker:
     def __init__(self, listening: socket.socket, log: Path, environment: Mapping[str, str]) -> None:
         self._listening = listening
         self._log = log
-        self._environment = {"PYTHONUNBUFFERED": "1", **os.environ, **environment}
+        self._environment = {"PYTHONUNBUFFERED": "1", **memory.environment(), **os.environ, **environment}
         self._report = -1
 
     async def spawn(self) -> Child:
