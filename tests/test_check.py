@@ -138,6 +138,44 @@ def test_a_fail_with_the_opposite_condition_proves_what_it_lets_through(codes: C
     assert codes(SKIPPED + stop.replace("CONDITION", "s is skipped") + later) == []
 
 
+@pytest.mark.parametrize(
+    "guard",
+    [
+        "  g: {nodes: {stop: {fail: no note, when: not input.note}}}\n",
+        "  g:\n    steps:\n      few: {fail: few, when: input.count < 1}\n"
+        "      stop: {fail: no note, when: input.note is none}\n",
+        "  g: {parallel: {a: {fail: no note, when: not input.note}, b: {value: 1}}}\n",
+        "  g:\n    switch: input.note is none\n    cases: {true: {fail: no note}, false: {value: 1}}\n",
+    ],
+)
+def test_a_fail_inside_a_group_proves_what_it_lets_through(codes: Codes, guard: str) -> None:
+    node = '  use: {value: "{{ input.note | upper }}", needs: [g]}\n'
+    assert codes("nodes:\n" + guard + node) == []
+    last = guard.splitlines()[-1]
+    caught = (
+        f"{guard}    on_error: continue\n"
+        if last.startswith("    ")
+        else guard.replace("}\n", ", on_error: continue}\n")
+    )
+    assert "maybe-null" in codes("nodes:\n" + caught + node)
+
+
+def test_a_group_that_may_be_skipped_proves_nothing_where_it_is(codes: Codes) -> None:
+    guard = "  g: {nodes: {stop: {fail: no note, when: not input.note}}, when: input.flag}\n"
+    use = '  use: {value: "{{ input.note | upper }}", needs: [g]WHEN}\n'
+    assert codes("nodes:\n" + guard + use.replace("WHEN", ", when: input.flag")) == []
+    assert codes("nodes:\n" + guard + use.replace("WHEN", "")) == ["maybe-null"]
+
+
+def test_there_is_a_round_before_each_but_the_first(codes: Codes) -> None:
+    loop = (
+        "  l:\n    loop: {a: {value: VALUE}}\n    until: a == 9\n    max: 3\n    on_max: continue\n"
+        '    output: {n: "{{ index }}"}\n'
+    )
+    for value in ("previous.n if index > 1 else 0", "0 if index == 1 else previous.n"):
+        assert codes("nodes:\n" + loop.replace("VALUE", f'"{{{{ {value} }}}}"')) == []
+
+
 def test_the_output_waits_for_every_fail(codes: Codes) -> None:
     stop = "  stop: {fail: No., when: s is skipped}\n"
     assert codes(SKIPPED + stop + 'output: "{{ s.reason }}"\n') == []
@@ -309,6 +347,27 @@ def test_a_rejected_gate_guards_nothing_that_its_failure_runs(codes: Codes) -> N
     assert "unguarded-tool" in codes(nodes)
 
 
+FORM = "  gate: {approval: Go on?, approvers: [desk], on_reject: continue, form: {limit: number}MORE}\n"
+
+
+def test_who_approves_fills_in_the_form(codes: Codes) -> None:
+    use = '  use: {value: "{{ gate.form.limit + 1 }}", when: WHEN}\n'
+    for when in ("gate.approved", 'gate.outcome == "approved"'):
+        assert codes("nodes:\n" + FORM.replace("MORE", "") + use.replace("WHEN", when)) == []
+    by_time = FORM.replace("MORE", ", timeout: 1h, on_timeout: approve")
+    assert codes("nodes:\n" + by_time + use.replace("WHEN", "gate.approved")) == ["maybe-null"]
+    assert codes("nodes:\n" + by_time + use.replace("WHEN", 'gate.outcome == "approved"')) == []
+    assert codes("nodes:\n" + FORM.replace("MORE", "") + use.replace("WHEN", "not gate.approved")) == ["maybe-null"]
+
+
+def test_the_outcome_says_whether_it_was_approved(codes: Codes) -> None:
+    gate = GATE.replace("GATE", ", on_reject: continue")
+    pay = PAY.replace("PAY", ", when: 'gate.outcome OP \"WORD\"'")
+    assert codes("nodes:\n" + gate + pay.replace("OP", "==").replace("WORD", "approved")) == []
+    assert codes("nodes:\n" + gate + pay.replace("OP", "!=").replace("WORD", "approved")) == ["unguarded-tool"]
+    assert codes("nodes:\n" + gate + pay.replace("OP", "!=").replace("WORD", "rejected")) == ["unguarded-tool"]
+
+
 def test_a_fail_after_a_refusal_guards(codes: Codes) -> None:
     nodes = (
         "nodes:\n" + GATE.replace("GATE", ", on_reject: continue") + "  stop: {fail: No., when: not gate.approved}\n"
@@ -390,7 +449,7 @@ def test_types_are_followed_through_values_and_forms(codes: Codes) -> None:
     assert codes(nodes + '  a: {value: "{{ v.d }}"}\n') == ["unknown-field"]
     form = "nodes:\n" + GATE.replace("GATE", ", form: {why: string}")
     assert codes(form + '  a: {value: "{{ gate.form.why if gate.form else none }}"}\n') == []
-    assert codes(form + '  a: {value: "{{ gate.form.why }}"}\n') == ["maybe-null"]
+    assert codes(form + '  a: {value: "{{ gate.form.why }}"}\n') == []  # it was approved, else the run had ended
     assert codes(form + '  a: {value: "{{ gate.form.what | default(1) }}"}\n') == ["unknown-field"]
     assert codes(form + "  a: {value: 1, when: gate.outcome == 'timed_out'}\n") == ["impossible-comparison"]
 

@@ -52,7 +52,7 @@ def _rules(graph: GraphSpec) -> Iterator[Diagnostic]:
     yield from heed.check(analysis, typed)
     yield from races.check(analysis)
     yield from endless.check(analysis, typed)
-    yield from futile.check(analysis)
+    yield from futile.check(analysis, typed)
     yield from models.check(graph)
     yield from events.check(analysis)
     yield from together.check(graph)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from agentflow import syntax
+from agentflow import expressions, syntax
 from agentflow.check.algebra import is_number, misfit, without_null
 from agentflow.check.cases import conjuncts, is_path, root_of
-from agentflow.check.places import Analysis, Block, Place
+from agentflow.check.places import Analysis, Place, Text
 from agentflow.check.proof import World, counterexample
-from agentflow.check.types import Typed, when_of
+from agentflow.check.reachability import always_fails
+from agentflow.check.types import Typed, parsed_expression, when_of
 from agentflow.diagnostics import Diagnostic, quoted
 from agentflow.expressions import key
 from agentflow.nodes.agent import AgentBody
-from agentflow.nodes.for_each import ForEachBody
+from agentflow.nodes.for_each import INDEX, ForEachBody
+from agentflow.nodes.loop import LoopBody
 from agentflow.nodes.parallel import ParallelBody
 from agentflow.spec.model import AgentSpec, GraphSpec
 from agentflow.syntax import Expression
@@ -22,45 +24,63 @@ from agentflow.types import BOOLEAN, STRING, Enumeration, Type
 MOST_ASKED = 200  # conditions that are looked at
 
 
-def check(analysis: Analysis) -> Iterator[Diagnostic]:
+def check(analysis: Analysis, typed: Typed) -> Iterator[Diagnostic]:
     for place in analysis.places:
         if isinstance(place.node.body, ParallelBody | ForEachBody):
             yield from _join(analysis, place, place.node.body)
         if isinstance(place.node.body, AgentBody):
             yield from _handoffs(analysis.graph, place, place.node.body)
+        if place.node.kind == "loop":
+            yield from _until(analysis, typed, place)
 
 
 # ---------------------------------------------------------------- joins
 
 
 def _join(analysis: Analysis, place: Place, body: ParallelBody | ForEachBody) -> Iterator[Diagnostic]:
-    """Of `any` one branch must succeed, of a number as many."""
-    failing = [branch for branch in place.branches if branch.label != "on_error" and _always_fails(branch)]
-    if not failing or body.join in ("all", "first"):
-        return
+    """Of `all` and `first` as many must succeed as there are, or one; of `any` one, of a number as many."""
+    branches = [branch for branch in place.branches if branch.label != "on_error"]
+    failing = [(branch, end) for branch in branches if (end := always_fails(branch)) is not None]
     each = isinstance(body, ForEachBody)
-    left = 0 if each else sum(branch.always for branch in place.branches) - len(failing)
-    wanted = 1 if body.join == "any" else int(body.join)
+    if not failing or (body.join == "all" and (each or body.on_failure == "collect")):
+        return
+    left = 0 if each else sum(branch.always for branch in branches) - len(failing)
+    wanted = len(branches) if body.join == "all" else body.join if isinstance(body.join, int) else 1
     if left >= wanted:
         return
     source = analysis.graph.source
-    who = "each item" if each else " and ".join(quoted(branch.node.name) for branch in failing[:3])
+    who = "each item" if each else " and ".join(quoted(branch.node.name) for branch, _ in failing[:3])
+    takes = "all" if body.join == "all" else wanted
     message = (
-        f"this join can never be met: it takes {wanted}, and {who} always {'fails' if len(failing) < 2 else 'fail'}"
+        f"this join can never be met: it takes {takes}, and {who} always {'fails' if len(failing) < 2 else 'fail'}"
     )
-    related = ((source.key_span(failing[0].node.path), "this has no condition"),)
-    yield source.error("unmeetable-join", message, (*place.node.path, "join"), related=related)
+    related = ((source.key_span(failing[0][1].node.path), "this has no condition"),)
+    key = place.node.kind if body.join == "all" else "join"
+    yield source.error("unmeetable-join", message, (*place.node.path, key), key=key != "join", related=related)
 
 
-def _always_fails(place: Place) -> bool:
-    node = place.node
-    if place.skippable or node.on_error is not None:
-        return False
-    return node.kind == "fail" or any(_ends(block) for block in place.blocks if node.kind in ("nodes", "steps"))
+# ---------------------------------------------------------------- loops
 
 
-def _ends(block: Block) -> bool:
-    return any(_always_fails(place) for place in block.places.values())
+def _until(analysis: Analysis, typed: Typed, place: Place) -> Iterator[Diagnostic]:
+    """A condition that depends on what is the same in every round."""
+    block, source = place.blocks[0], analysis.graph.source
+    names = _names_in(block.until)
+    if not names or not names <= block.places.keys():
+        return
+    changing: set[str] = set()
+    for name in typed.order.of(block):
+        one = block.places[name]
+        of_rounds = any(binding.owner is place for binding in one.refs.values())
+        if one.node.kind != "value" or of_rounds or not changing.isdisjoint(block.edges[name]):
+            changing.add(name)
+    if names.isdisjoint(changing):
+        listed = " and ".join(quoted(name) for name in sorted(names))
+        message = (
+            f"the condition is the same in every round: {listed} {'is' if len(names) == 1 else 'are'} always the same"
+        )
+        help = "refer to what differs from round to round: what an agent or a tool gives, index, previous"
+        yield source.error("constant-until", message, block.spec.until_path, help=help)
 
 
 # ---------------------------------------------------------------- who answers
@@ -109,6 +129,9 @@ def conditions(analysis: Analysis, typed: Typed) -> Iterator[Diagnostic]:
     source, asked = analysis.graph.source, 0
     dead: set[int] = set()
     for place in analysis.places:
+        if isinstance(place.node.body, LoopBody) and asked < MOST_ASKED:
+            asked += 1
+            yield from _never_done(analysis, typed, place, place.node.body)
         around = place.parent if place.block is None else place.block.owner
         if around is not None and id(around) in dead:
             dead.add(id(place))
@@ -158,3 +181,22 @@ def _may_be(type: Type, wanted: syntax.Compare | None) -> bool:
     if isinstance(value, str):
         return type == STRING and op in ("==", "!=")
     return is_number(type) and (isinstance(value, int) or op not in ("==", "in", "not in"))
+
+
+def _never_done(analysis: Analysis, typed: Typed, place: Place, body: LoopBody) -> Iterator[Diagnostic]:
+    """A loop whose condition does not hold in any of the rounds that it may have."""
+    block, index = place.blocks[0], syntax.Name(INDEX, 0)
+    until = parsed_expression(body.until)
+    if until is None:
+        return
+    first = syntax.Compare(index, ((">=", syntax.Const(1, 0)),), 0)
+    last = syntax.Compare(index, (("<=", syntax.Const(body.max, 0)),), 0)
+    facts = ((first, True), (last, True), *typed.output_facts(block))
+    if counterexample(typed.names_world(block.scope), facts, syntax.Not(until, 0)) is None:
+        message = f"the condition holds in none of the rounds, of which there are at most {body.max}"
+        yield analysis.graph.source.error("constant-until", message, block.spec.until_path)
+
+
+def _names_in(text: Text | None) -> set[str]:
+    trees = [leaf.tree for leaf in text.leaves if leaf.tree is not None] if text is not None else []
+    return {reference.name for tree in trees for reference in expressions.references(tree)}

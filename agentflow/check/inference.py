@@ -6,7 +6,7 @@ An expression is followed together with what is known at its place: the facts. `
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agentflow import syntax
@@ -29,7 +29,7 @@ from agentflow.check.algebra import (
 )
 from agentflow.check.cases import names_in
 from agentflow.check.findings import Finding
-from agentflow.check.proof import Facts, Outcomes, is_given
+from agentflow.check.proof import Axiom, Facts, Outcomes, is_given
 from agentflow.diagnostics import quoted
 from agentflow.syntax import Expression, Part, Template
 from agentflow.types import ANY, BOOLEAN, INTEGER, NULL, NUMBER, STRING, Enumeration, Field, ListOf, Object, Type
@@ -62,6 +62,9 @@ class Names(ABC):
 
     @abstractmethod
     def outcomes(self, name: str) -> Outcomes | None: ...
+
+    @abstractmethod
+    def axioms(self, name: str) -> Sequence[Axiom]: ...
 
     @abstractmethod
     def why_null(self, name: str) -> str | None: ...
@@ -408,6 +411,9 @@ class WorldOf:
 
     def outcomes(self, name: str) -> Outcomes | None:
         return None if name in self.known.bound else self.names.outcomes(name)
+
+    def axioms(self, name: str) -> Sequence[Axiom]:
+        return () if name in self.known.bound else self.names.axioms(name)
 
 
 def _constant(value: str | int | float | bool | None) -> Type:

@@ -8,7 +8,7 @@ A fact that would lead beyond that is left out, which can only make a proof fail
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -46,6 +46,14 @@ Condition = tuple[str | None, Expression, bool]  # of a node: true where it is n
 
 
 @dataclass(frozen=True)
+class Axiom:
+    """Something that holds, and the field that it tells about: it matters only where that is asked for."""
+
+    about: Expression
+    of: Expression
+
+
+@dataclass(frozen=True)
 class Outcomes:
     """What may become of a node that is not simply done."""
 
@@ -62,6 +70,9 @@ class World(Protocol):
 
     def outcomes(self, name: str) -> Outcomes | None:
         """None: no node, or one that is always done."""
+
+    def axioms(self, name: str) -> Sequence[Axiom]:
+        """What is always true of a name's value."""
 
 
 @dataclass
@@ -173,6 +184,12 @@ class _Proof:
             yield batch
             batch = []
             for name in [one.of.name for one in self.questions.values() if isinstance(one.of, syntax.Name)]:
+                for axiom in self.world.axioms(name):
+                    known = self.key(axiom.of)
+                    if known not in explained and self.key(axiom.about) in self.questions and self.take(axiom.of):
+                        explained.add(known)
+                        batch.append((axiom.of, True))
+                        progress = True
                 outcomes = self.world.outcomes(name)
                 if name in explained or outcomes is None or outcomes.when is None:
                     continue

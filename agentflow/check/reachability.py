@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from agentflow.check.order import Order
 from agentflow.check.places import Analysis, Place
 from agentflow.diagnostics import Diagnostic, quoted
+from agentflow.nodes.parallel import ParallelBody
 
 
 def check(analysis: Analysis, order: Order) -> Iterator[Diagnostic]:
@@ -17,7 +18,7 @@ def check(analysis: Analysis, order: Order) -> Iterator[Diagnostic]:
 def _nodes(analysis: Analysis, order: Order) -> Iterator[Diagnostic]:
     source = analysis.graph.source
     for block in analysis.blocks:
-        ends = [name for name, place in block.places.items() if _always_ends(place)]
+        ends = {name: fails for name, place in block.places.items() if (fails := always_fails(place))}
         if not ends:
             continue
         behind: dict[str, str] = {name: name for name in ends}
@@ -29,13 +30,26 @@ def _nodes(analysis: Analysis, order: Order) -> Iterator[Diagnostic]:
                 continue
             behind[name] = end
             message = f"the node {quoted(name)} is never reached: it waits for {quoted(end)}, which always fails"
-            related = ((source.key_span(block.places[end].node.path), "this has no condition"),)
+            related = ((source.key_span(ends[end].node.path), "this has no condition"),)
             yield source.error("unreachable-node", message, block.places[name].node.path, key=True, related=related)
 
 
-def _always_ends(place: Place) -> bool:
-    node = place.node
-    return node.kind == "fail" and not place.skippable and node.on_error is None
+def always_fails(place: Place) -> Place | None:
+    """The `fail` because of which a node always fails; None: it may succeed, as far as can be seen."""
+    node, body = place.node, place.node.body
+    if place.skippable or node.on_error is not None:
+        return None
+    if node.kind == "fail":
+        return place
+    if node.kind in ("nodes", "steps", "loop"):
+        return next(
+            (end for block in place.blocks for one in block.places.values() if (end := always_fails(one))), None
+        )
+    ends = [end for branch in place.branches if branch.label != "on_error" and (end := always_fails(branch))]
+    if isinstance(body, ParallelBody) and body.join == "all" and body.on_failure == "fail_fast":
+        return ends[0] if ends else None
+    every = bool(ends) and len(ends) == len(place.branches)
+    return ends[0] if every and (node.kind == "switch" or getattr(body, "join", "all") in ("any", "first")) else None
 
 
 def _agents(analysis: Analysis) -> Iterator[Diagnostic]:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import functools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from agentflow import syntax
 from agentflow.check.algebra import element_of, may_be_null, misfit, nullable, resolved, union
+from agentflow.check.cases import names_in
 from agentflow.check.inference import Inference, Known, Names, WorldOf
 from agentflow.check.order import Order
 from agentflow.check.places import Analysis, Binding, Block, Place, Scope
-from agentflow.check.proof import Fact, Facts, Outcomes
+from agentflow.check.proof import Axiom, Fact, Facts, Outcomes
 from agentflow.expressions import literal
 from agentflow.nodes.approval import ApprovalBody
+from agentflow.nodes.for_each import INDEX
 from agentflow.nodes.kind import Guard
+from agentflow.nodes.loop import PREVIOUS
+from agentflow.nodes.parallel import ParallelBody
 from agentflow.nodes.registry import KINDS
 from agentflow.spec.model import MISSING, BlockSpec, GraphSpec, NodeSpec
 from agentflow.syntax import Expression, SyntaxProblem
@@ -150,10 +155,9 @@ class Typed:
                 facts += self.guards(place.block).get(place.node.name, ())
             if place.guard is not None:
                 facts += guard_facts(place.guard)
-            if place.parent is not None:
-                facts += self.facts(place.parent)
-            elif place.block is not None and place.block.owner is not None:
-                facts += self.facts(place.block.owner)
+            around = place.parent if place.block is None else place.block.owner
+            if around is not None:
+                facts += self._inherited(around, place.scope)
             found = self._facts[id(place)] = tuple(facts)
         return found
 
@@ -162,12 +166,21 @@ class Typed:
         when = when_of(place)
         return ((when, True), *self.reached(place)) if when is not None else self.reached(place)
 
+    def _inherited(self, around: Place, scope: Scope) -> Iterator[Fact]:
+        """What holds inside a node: what holds where it runs, but for names that mean something else inside."""
+        bound: set[str] = set()
+        here: Scope | None = scope
+        while here is not None and here is not around.scope:
+            bound.update(here.names)
+            here = here.parent
+        yield from (fact for fact in self.facts(around) if bound.isdisjoint(names_in(fact[0])))
+
     def output_facts(self, block: Block) -> Facts:
         """What holds when all nodes of a block are done."""
         found = self._output_facts.get(id(block))
         if found is None:
             facts = [fact for place in block.places.values() for fact in ending_facts(place)]
-            found = (*facts, *(self.facts(block.owner) if block.owner is not None else ()))
+            found = (*facts, *(self._inherited(block.owner, block.scope) if block.owner is not None else ()))
             self._output_facts[id(block)] = found
         return found
 
@@ -226,12 +239,79 @@ def ending_facts(place: Place) -> Facts:
         return ((when, False),)
     if isinstance(node.body, ApprovalBody) and node.body.on_reject == "fail":
         return ((approved_or_skipped(node.name), True),)
-    return ()
+    found = tuple(fact for fact in _endings_inside(place) if _known_outside(fact[0], place))
+    if place.skippable:  # all of it was skipped, or none
+        skipped = syntax.Tested(syntax.Name(node.name, 0), "skipped", (), 0)
+        found = tuple((_either(skipped, of if holds else syntax.Not(of, 0)), True) for of, holds in found)
+    return found
+
+
+def _endings_inside(place: Place) -> Iterator[Fact]:
+    """What is known because nothing inside a node has failed: a failure there is one of the whole."""
+    body = place.node.body
+    if place.node.kind in ("nodes", "steps"):
+        for block in place.blocks:
+            for inner in block.places.values():
+                yield from ending_facts(inner)
+    elif isinstance(body, ParallelBody) and body.join == "all" and body.on_failure == "fail_fast":
+        for branch in place.branches:
+            yield from ending_facts(branch) if branch.always else ()
+    elif place.node.kind == "switch":
+        for branch in place.branches:
+            if branch.guard is not None and branch.node.kind == "fail" and not _catches(branch):
+                chosen = [of if holds else syntax.Not(of, 0) for of, holds in guard_facts(branch.guard)]
+                if chosen:
+                    yield functools.reduce(lambda left, right: syntax.Logic("and", left, right, 0), chosen), False
+
+
+def _catches(place: Place) -> bool:
+    """Whether a `fail` may be passed by."""
+    return place.node.on_error is not None or place.node.when is not None
+
+
+def _known_outside(of: Expression, place: Place) -> bool:
+    """Whether the names in something that holds inside a node mean the same where the node stands."""
+    own = {name for block in place.blocks for name in block.places} | {branch.node.name for branch in place.branches}
+    return names_in(of).isdisjoint(own) and all(place.scope.find(name) is not None for name in names_in(of))
 
 
 def approved_or_skipped(name: str) -> Expression:
     of = syntax.Name(name, 0)
     return syntax.Logic("or", syntax.Tested(of, "skipped", (), 0), syntax.Attr(of, "approved", 0), 0)
+
+
+def _of_rounds(loop: Place) -> tuple[Axiom, ...]:
+    """Before each round but the first there was one, whose value is not null where none is."""
+    if loop.value is None or may_be_null(loop.value):
+        return ()
+    previous = syntax.Name(PREVIOUS, 0)
+    first = syntax.Compare(syntax.Name(INDEX, 0), (("==", syntax.Const(1, 0)),), 0)
+    return (Axiom(previous, _either(first, syntax.Not(syntax.Tested(previous, "none", (), 0), 0))),)
+
+
+def _of_approval(body: ApprovalBody, name: syntax.Name) -> Iterator[Axiom]:
+    """How the fields of an approval hang together, where it was asked."""
+    approved, outcome, form = (syntax.Attr(name, field, 0) for field in ("approved", "outcome", "form"))
+    words = ["approved", *(["expired"] if body.on_timeout == "approve" else [])]
+    listed = syntax.ListLiteral(tuple(syntax.Const(word, 0) for word in words), 0)
+    among = syntax.Compare(outcome, (("in", listed),), 0)
+    yield Axiom(outcome, _unless_null(name, _either(syntax.Not(approved, 0), among)))
+    yield Axiom(outcome, _unless_null(name, _either(syntax.Not(among, 0), approved)))
+    if body.form is not None:
+        given = syntax.Not(syntax.Tested(form, "none", (), 0), 0)
+        by_a_person = syntax.Compare(outcome, (("==", syntax.Const("approved", 0)),), 0)
+        asked = by_a_person if body.on_timeout == "approve" else approved
+        yield Axiom(form, _unless_null(name, _either(syntax.Not(asked, 0), given)))
+        if body.on_timeout != "approve":
+            yield Axiom(form, _unless_null(name, _either(approved, syntax.Not(given, 0))))
+
+
+def _either(left: Expression, right: Expression) -> Expression:
+    return syntax.Logic("or", left, right, 0)
+
+
+def _unless_null(name: syntax.Name, of: Expression) -> Expression:
+    return _either(syntax.Tested(name, "none", (), 0), of)
 
 
 def guard_facts(guard: Guard) -> Facts:
@@ -269,6 +349,11 @@ class ScopeNames(Names):
         binding = self.scope.find(name)
         return binding.place if binding is not None else None
 
+    def _owner(self, name: str) -> Place | None:
+        """The node that gives a name to what is inside it."""
+        binding = self.scope.find(name)
+        return binding.owner if binding is not None else None
+
     def _ended(self, name: str) -> Place | None:
         """The node of the graph that a name of `finally` is."""
         binding = self.scope.find(name)
@@ -294,6 +379,15 @@ class ScopeNames(Names):
         if when is None and on_error is None:
             return None
         return Outcomes(when, on_error == "continue", on_error in ("use", "run"))
+
+    def axioms(self, name: str) -> Sequence[Axiom]:
+        place = self._place(name)
+        if name == PREVIOUS and (owner := self._owner(PREVIOUS)) is not None and owner is self._owner(INDEX):
+            return _of_rounds(owner)
+        if place is None or not isinstance(place.node.body, ApprovalBody):
+            return ()
+        replaced = place.node.on_error is not None and place.node.on_error.kind != "continue"
+        return () if replaced else tuple(_of_approval(place.node.body, syntax.Name(name, 0)))
 
     def why_null(self, name: str) -> str | None:
         place = self._place(name)

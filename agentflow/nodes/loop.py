@@ -59,7 +59,7 @@ class LoopKind(Kind[LoopBody]):
         start = reader.take("start") if reader.has("start") else MISSING
         every, on_max = reader.duration("every"), reader.choice("on_max", ("fail", "continue"), "fail")
         block = nodes.block(reader, self.verb, until, reader.at("until"))
-        return LoopBody(block, until, most or 1, start, every, "continue" if on_max == "continue" else "fail")
+        return LoopBody(block, until, most or MOST_ROUNDS, start, every, "continue" if on_max == "continue" else "fail")
 
     def templates(self, node: NodeSpec, graph: GraphSpec) -> Iterator[Template]:
         start = self.body(node).start
