@@ -19,6 +19,14 @@ SUFFIXES = (".replies", ".test")  # of files beside a graph that are none
 
 
 @dataclass(frozen=True)
+class Acts:
+    """What a graph does to the world, itself or through what it calls."""
+
+    writes: bool = False
+    leaves: bool = False  # something that it did stays done, also where it is cancelled
+
+
+@dataclass(frozen=True)
 class Callee:
     """A graph as its callers see it; its types stand for themselves, none by a name of its own file."""
 
@@ -28,6 +36,7 @@ class Callee:
     description: str | None
     input: Type
     output: Type
+    acts: Acts
 
 
 @dataclass(frozen=True)
@@ -91,7 +100,8 @@ def _read(name: str, file: Path, root: Path) -> Callee | NoCallee:
         message = f"there is no graph {quoted(name)}: the file {shown} holds the graph {quoted(head.name)}"
         return NoCallee("unknown-graph", message, help="a graph that is called has the name of its file")
     outermost = not _reading
-    callee = Callee(name, key[0], head.kind, head.description, closed(head.input, head.types), _output(key[0], source))
+    output, acts = _whole(key[0], source)
+    callee = Callee(name, key[0], head.kind, head.description, closed(head.input, head.types), output, acts)
     if outermost:
         _known[key] = callee
     return callee
@@ -106,19 +116,25 @@ def _shown(file: Path, root: Path) -> str:
     return file.relative_to(root).as_posix() if file.is_relative_to(root) else file.name
 
 
-def _output(file: Path, source: Source) -> Type:
+def _whole(file: Path, source: Source) -> tuple[Type, Acts]:
+    """What it gives and what it does."""
     if file in _reading:
-        return ANY
+        return ANY, Acts()
     from agentflow.check import typed
+    from agentflow.check.effects import of_agent, writes
     from agentflow.spec.graph import parse
 
     _reading.append(file)
     try:
         graph, _ = parse(source)
         if graph is None:
-            return ANY
+            return ANY, Acts()
         types = typed(graph)
-        return closed(types.of_block(types.analysis.root), graph.types)
+        output = closed(types.of_block(types.analysis.root), graph.types)
+        calls = [call.undone for place in types.analysis.root.places.values() for call in writes(graph, place)]
+        if graph.entry is not None:
+            calls += [tool.compensate is not None for tool in of_agent(graph, graph.entry)]
+        return output, Acts(bool(calls), not all(calls))
     finally:
         _reading.pop()
 

@@ -379,6 +379,29 @@ def test_a_fail_after_a_refusal_guards(codes: Codes) -> None:
 # ---------------------------------------------------------------- scopes, switches, types
 
 
+CLOSED = '  done: {tool: close, with: {ticket: "1", reason: solved}, MORE}\n'
+ASKED = "  sure: {approval: Close it?, approvers: [desk]MORE}\n"
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        "  g:\n    nodes:\n      sure: {approval: Close it?, approvers: [desk]}\n"
+        + CLOSED.replace("MORE", "needs: [g]"),
+        "  g:\n    nodes:\n      bad: {fail: no, when: input.flag}\n" + CLOSED.replace("MORE", "needs: [g]"),
+        ASKED.replace("MORE", ", on_reject: continue") + '  a: {value: "{{ sure.approved }}"}\n',
+        ASKED.replace("MORE", ""),
+        "  which: {ask: Which?, form: {account: string}}\n",
+        "  s:\n    switch: input.flag\n    cases:\n      true: {approval: Go?, approvers: [desk]}\n"
+        "      false: {tool: close, with: {ticket: a, reason: solved}}\n",
+        "  l:\n    loop: {sure: {approval: Done?, approvers: [desk], on_reject: continue}, n: {value: 1}}\n"
+        "    until: sure.approved\n    max: 3\n    on_max: continue\n    output: {n: 1}\n",
+    ],
+)
+def test_a_question_that_something_heeds(codes: Codes, nodes: str) -> None:
+    assert codes("nodes:\n" + nodes) == []
+
+
 def test_names_are_seen_from_inside_and_not_from_outside(codes: Codes) -> None:
     nodes = "nodes:\n" + TRIAGE
     assert (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from agentflow.check.places import Place
 from agentflow.diagnostics import Path
@@ -16,11 +17,13 @@ from agentflow.tools.asking import AskingBody
 
 @dataclass(frozen=True)
 class Call:
-    """A tool that a node calls, or may call through an agent, and where the file says so."""
+    """What changes something: a tool that a node calls, itself or through an agent, or a call of what is elsewhere."""
 
     place: Place
-    tool: ToolSpec
+    name: str
+    effect: Literal["write", "dangerous", "unknown"]  # unknown: elsewhere, where nothing says what it does
     path: Path
+    undone: bool  # what it did, where that has to be
 
 
 def writes(graph: GraphSpec, place: Place) -> Iterator[Call]:
@@ -30,10 +33,14 @@ def writes(graph: GraphSpec, place: Place) -> Iterator[Call]:
         called = graph.tools.get(KINDS[node.kind].called_tool(node) or "")
         for tool in acting(called, graph.tools) if called is not None else ():
             if _changes(tool):
-                yield Call(inner, tool, (*node.path, node.kind))
+                yield _call(inner, tool, (*node.path, node.kind))
+        elsewhere = KINDS[node.kind].acts_elsewhere(node, graph)
+        if elsewhere is not None:
+            name, effect, undone = elsewhere
+            yield Call(inner, name, effect, (*node.path, node.kind), undone)
         if isinstance(node.body, AgentBody):
-            for tool in _of_agent(graph, node.body.agent):
-                yield Call(inner, tool, (*node.path, "agent"))
+            for tool in of_agent(graph, node.body.agent):
+                yield _call(inner, tool, (*node.path, "agent"))
 
 
 def _changes(tool: ToolSpec) -> bool:
@@ -41,7 +48,13 @@ def _changes(tool: ToolSpec) -> bool:
     return tool.effect != "read" and not isinstance(tool.body, AskingBody)
 
 
-def _of_agent(graph: GraphSpec, name: str) -> Iterator[ToolSpec]:
+def _call(place: Place, tool: ToolSpec, path: Path) -> Call:
+    return Call(
+        place, tool.name, "dangerous" if tool.effect == "dangerous" else "write", path, tool.compensate is not None
+    )
+
+
+def of_agent(graph: GraphSpec, name: str) -> Iterator[ToolSpec]:
     """The tools that change something, of an agent and of those that it calls or hands over to."""
     seen, left = {name}, [name]
     found: dict[str, ToolSpec] = {}

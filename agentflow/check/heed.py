@@ -1,58 +1,139 @@
 """Questions whose answer nobody waits for: approvals, `ask`, `fail` with a condition, beside which things happen.
 
-Each is there to stop something. What does not wait for it happens anyway, by the time that it is answered.
+Each is there to stop something. What does not wait for it happens anyway, by the time that it is answered. A question
+inside a group, a branch or a case stops what waits for the whole; where nothing does, the same is asked of what is
+around that, as far as a refusal ends it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from agentflow import syntax
+from agentflow import expressions, syntax
 from agentflow.check.effects import Call, writes
 from agentflow.check.order import Order
-from agentflow.check.places import Analysis, Block, Place
+from agentflow.check.places import Analysis, Block, Place, Text
 from agentflow.check.proof import proves
 from agentflow.check.types import Typed, when_of
 from agentflow.diagnostics import Diagnostic, quoted
+from agentflow.nodes.approval import ApprovalBody
+from agentflow.nodes.parallel import ParallelBody
 
 ASKING = ("approval", "ask")
 
 
 def check(analysis: Analysis, typed: Typed) -> Iterator[Diagnostic]:
-    for block in analysis.blocks:
-        gates = [name for name, place in block.places.items() if _stops(place)]
-        if gates:
-            yield from _block(analysis, typed, block, gates)
+    gates = [place for place in analysis.places if _stops(place)]
+    if gates:
+        heed = _Heed(analysis, typed)
+        for gate in gates:
+            yield from heed.of(gate)
 
 
 def _stops(place: Place) -> bool:
     return place.node.kind in ASKING or (place.node.kind == "fail" and place.skippable)
 
 
-def _block(analysis: Analysis, typed: Typed, block: Block, gates: list[str]) -> Iterator[Diagnostic]:
-    above, below = _reach(typed.order, block, gates)
-    waited = {before for edges in block.edges.values() for before in edges}
-    shown = set(block.output.scope.names) & _in_output(block) if block.output is not None else set()
-    acting = {name: call for name, place in block.places.items() if (call := next(writes(analysis.graph, place), None))}
-    for at, gate in enumerate(gates):
-        bit = 1 << at
-        # What is dangerous has to prove that it is approved anyway.
-        guarded = block.places[gate].node.kind in ASKING
-        beside = [
-            call
-            for name, call in acting.items()
-            if name != gate and not above[name] & bit and not below[name] & bit
-            if not (guarded and call.tool.effect == "dangerous")
-            and not _exclude(typed, block.places[gate], block.places[name])
-        ]
-        if not beside:
-            continue
-        place = block.places[gate]
-        if gate not in waited and gate not in shown:
-            yield _unheeded(analysis, place, beside[0])
-        elif place.node.kind in ASKING:
-            for call in beside:
-                yield _beside(analysis, place, call)
+class _Heed:
+    def __init__(self, analysis: Analysis, typed: Typed) -> None:
+        self.analysis = analysis
+        self.typed = typed
+        self.blocks: dict[int, _Around] = {}
+
+    def of(self, gate: Place) -> Iterator[Diagnostic]:
+        beside: list[Call] = []
+        here: Place | None = gate
+        while here is not None:
+            beside += [call for call in self.beside(here) if not _guarded(gate, call)]
+            if here.block is not None and self.around(here.block).heeds(here):
+                if gate.node.kind in ASKING:
+                    yield from (_beside(self.analysis, gate, call) for call in beside if call.effect != "unknown")
+                return
+            here = _ended_with(here)
+        if beside:
+            yield _unheeded(self.analysis, gate, beside[0])
+        elif _is_for_its_answer(gate) and gate.block is not None and not self.around(gate.block).mentioned(gate):
+            yield _unused(self.analysis, gate)
+
+    def beside(self, place: Place) -> Iterator[Call]:
+        """What is changed beside a node, neither before nor after it."""
+        if place.block is not None:
+            for other, call in self.around(place.block).unordered(place):
+                if not _exclude(self.typed, place, other):
+                    yield call
+        elif place.parent is not None and isinstance(place.parent.node.body, ParallelBody):
+            for branch in place.parent.branches:
+                if branch is not place and branch.always:
+                    yield from _first(writes(self.analysis.graph, branch))
+
+    def around(self, block: Block) -> _Around:
+        found = self.blocks.get(id(block))
+        if found is None:
+            found = self.blocks[id(block)] = _Around(self.analysis, self.typed.order, block)
+        return found
+
+
+class _Around:
+    """A block as its questions see it: who waits for whom, and what changes something."""
+
+    def __init__(self, analysis: Analysis, order: Order, block: Block) -> None:
+        self.waited = {before for edges in block.edges.values() for before in edges}
+        self.shown = _names_in(block.output)
+        self.whole = block.output is None
+        self.asked = _names_in(block.until) | (_named_after(analysis) if block is analysis.root else set())
+        self.places = block.places
+        acting = ((place, next(writes(analysis.graph, place), None)) for place in block.places.values())
+        self.acting = [(place, call) for place, call in acting if call is not None]
+        self.above = _above(order, block)
+        self.bits = {name: 1 << at for at, name in enumerate(block.places)}
+
+    def heeds(self, place: Place) -> bool:
+        return place.node.name in self.waited or place.node.name in self.shown
+
+    def mentioned(self, place: Place) -> bool:
+        """Whether anything asks for its value; without an output, it is part of the value of the whole."""
+        return self.whole or self.heeds(place) or place.node.name in self.asked
+
+    def unordered(self, place: Place) -> Iterator[tuple[Place, Call]]:
+        name = place.node.name
+        for other, call in self.acting:
+            after = self.above[other.node.name] & self.bits[name]
+            if other is not place and not after and not self.above[name] & self.bits[other.node.name]:
+                yield other, call
+
+
+def _above(order: Order, block: Block) -> dict[str, int]:
+    """For each node a bit for each of those that it waits for, directly or not."""
+    bits = {name: 1 << at for at, name in enumerate(block.places)}
+    above = dict.fromkeys(block.places, 0)
+    for name in order.of(block):
+        for before in block.edges[name]:
+            above[name] |= above[before] | bits[before]
+    return above
+
+
+def _ended_with(place: Place) -> Place | None:
+    """What is around a node, where a failure inside it is one of the whole."""
+    if place.node.on_error is not None:
+        return None
+    if place.block is not None:
+        return place.block.owner
+    parent = place.parent
+    if parent is not None and isinstance(parent.node.body, ParallelBody):
+        body = parent.node.body
+        return parent if body.join == "all" and body.on_failure == "fail_fast" else None
+    return parent
+
+
+def _first(calls: Iterator[Call]) -> Iterator[Call]:
+    call = next(calls, None)
+    if call is not None:
+        yield call
+
+
+def _guarded(gate: Place, call: Call) -> bool:
+    """What is dangerous has to prove that it is approved anyway."""
+    return gate.node.kind in ASKING and call.effect == "dangerous"
 
 
 def _exclude(typed: Typed, one: Place, other: Place) -> bool:
@@ -63,26 +144,21 @@ def _exclude(typed: Typed, one: Place, other: Place) -> bool:
     return proves(typed.names_world(one.scope), ((first, True),), syntax.Not(second, 0))
 
 
-def _in_output(block: Block) -> set[str]:
-    from agentflow import expressions
+def _is_for_its_answer(gate: Place) -> bool:
+    """Whether a question ends nothing, whatever is answered."""
+    body = gate.node.body
+    return gate.node.kind == "ask" or (isinstance(body, ApprovalBody) and body.on_reject == "continue")
 
-    assert block.output is not None
-    trees = [leaf.tree for leaf in block.output.leaves if leaf.tree is not None]
+
+def _names_in(text: Text | None) -> set[str]:
+    trees = [leaf.tree for leaf in text.leaves if leaf.tree is not None] if text is not None else []
     return {reference.name for tree in trees for reference in expressions.references(tree)}
 
 
-def _reach(order: Order, block: Block, gates: list[str]) -> tuple[dict[str, int], dict[str, int]]:
-    """For each node a bit for each gate: that is among what it waits for; that waits for it."""
-    bits = {name: 1 << at for at, name in enumerate(gates)}
-    above: dict[str, int] = dict.fromkeys(block.places, 0)
-    below: dict[str, int] = dict.fromkeys(block.places, 0)
-    for name in order.of(block):
-        for before in block.edges[name]:
-            above[name] |= above[before] | bits.get(before, 0)
-    for name in reversed(order.of(block)):
-        for before in block.edges[name]:
-            below[before] |= below[name] | bits.get(name, 0)
-    return above, below
+def _named_after(analysis: Analysis) -> set[str]:
+    """The names that `finally` uses."""
+    places = analysis.after.places.values() if analysis.after is not None else ()
+    return {name for place in places for name, binding in place.refs.items() if binding.ended is not None}
 
 
 def _unheeded(analysis: Analysis, place: Place, call: Call) -> Diagnostic:
@@ -90,8 +166,22 @@ def _unheeded(analysis: Analysis, place: Place, call: Call) -> Diagnostic:
     what = "this condition" if node.kind == "fail" else "the answer"
     message = f"nothing waits for {quoted(node.name)}: {_what(call)} happens whatever {what} is"
     help = f"add needs: [{node.name}] to what it is to stop"
+    if not _sees(call.place, place):
+        help = "let what it is to stop wait for what it is in"
     related = ((source.span(call.path), "this does not wait for it"),)
     return source.error("unheeded-gate", message, node.path, key=True, help=help, related=related)
+
+
+def _sees(place: Place, other: Place) -> bool:
+    binding = place.scope.find(other.node.name)
+    return binding is not None and binding.place is other
+
+
+def _unused(analysis: Analysis, place: Place) -> Diagnostic:
+    source, node = analysis.graph.source, place.node
+    message = f"nothing asks what is answered to {quoted(node.name)}, so that it is asked for nothing"
+    help = f"refer to {node.name}.approved where it matters" if node.kind == "approval" else f"refer to {node.name}"
+    return source.error("unheeded-gate", message, node.path, key=True, help=help)
 
 
 def _beside(analysis: Analysis, place: Place, call: Call) -> Diagnostic:
@@ -99,8 +189,10 @@ def _beside(analysis: Analysis, place: Place, call: Call) -> Diagnostic:
     message = f"{_what(call)} may happen while {quoted(gate)} is still being asked"
     related = ((source.key_span(place.node.path), "what waits for this is stopped by it"),)
     help = f"add needs: [{gate}] if it is to wait, or let {quoted(gate)} wait for it"
+    if not _sees(call.place, place):
+        help = f"let it wait for what {quoted(gate)} is in, or {quoted(gate)} for it"
     return source.warning("write-beside-approval", message, call.path, help=help, related=related)
 
 
 def _what(call: Call) -> str:
-    return f"{quoted(call.tool.name)} in {quoted(call.place.node.name)}"
+    return f"{quoted(call.name)} in {quoted(call.place.node.name)}"

@@ -34,16 +34,21 @@ def _losers(graph: GraphSpec, place: Place) -> Iterator[Diagnostic]:
         if not (branch.always or isinstance(place.node.body, ForEachBody)):
             continue
         for call in writes(graph, branch):
-            if call.tool.compensate is not None or _compensated(call, place):
+            if call.undone or _compensated(call, place):
                 continue
-            dangerous = call.tool.effect == "dangerous"
-            message = f"what {quoted(call.tool.name)} does stays done where {_loser(call, place)} loses the race"
+            dangerous = call.effect == "dangerous"
+            message = f"what {quoted(call.name)} does stays done where {_loser(call, place)} loses the race"
             related = ((source.span((*place.node.path, "join")), "who loses is undone, where it has a compensation"),)
-            help = f"give {quoted(call.tool.name)} a compensate, or call it after the race"
+            elsewhere = call.path[-1] in ("graph", "service")
+            what = call.place.node.name if elsewhere else call.name
+            help = f"give {quoted(what)} a compensate, or call it after the race"
             if dangerous:
                 yield source.error("loser-not-undone", message, call.path, help=help, related=related)
             else:
-                help = f"{help}; if it only reads, say effect: read"
+                if call.effect == "unknown":
+                    help = f"{help}; if it only reads, let it be a tool that says effect: read"
+                elif not elsewhere:
+                    help = f"{help}; if it only reads, say effect: read"
                 yield source.warning("loser-not-undone", message, call.path, help=help, related=related)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from agentflow import callees, ir
 from agentflow.callees import Callee, NoCallee
@@ -54,6 +55,13 @@ class GraphKind(Kind[GraphBody]):
 
     def _callee(self, node: NodeSpec, graph: GraphSpec) -> Callee | NoCallee:
         return callees.find(self.body(node).graph, graph.source, graph.root)
+
+    def acts_elsewhere(self, node: NodeSpec, graph: GraphSpec) -> tuple[str, Literal["write", "unknown"], bool] | None:
+        callee = self._callee(node, graph)
+        if not isinstance(callee, Callee) or not callee.acts.writes:
+            return None
+        sent = self.body(node).sending.mode == "send"  # what is sent goes on by itself
+        return callee.name, "write", not (sent or callee.acts.leaves)
 
     def check(self, node: NodeSpec, context: Context) -> Iterator[Diagnostic]:
         graph, body, place = context.graph, self.body(node), (*node.path, "graph")

@@ -149,6 +149,11 @@ class Kind(ABC, Generic[B]):
         """The tool that the node itself calls, where that is all it does."""
         return None
 
+    def acts_elsewhere(self, node: NodeSpec, graph: GraphSpec) -> tuple[str, Literal["write", "unknown"], bool] | None:
+        """Something elsewhere that the node calls: its name, whether it is known to change something, and whether it
+        undoes that by itself where it is cancelled; None: it changes nothing."""
+        return None
+
     def check(self, node: NodeSpec, context: Context) -> Iterator[Diagnostic]:
         """What only this kind knows to be wrong."""
         yield from ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from agentflow import ir
 from agentflow.editor import vocabulary as v
@@ -55,6 +56,10 @@ class ServiceKind(Kind[ServiceBody]):
             message = f"{reader.what} only sends, and nothing is returned to it"
             reader.error("misplaced-key", message, reader.at("returns"), key=True)
         return ServiceBody(*target, data, returns or ANY, sending) if target is not None else None
+
+    def acts_elsewhere(self, node: NodeSpec, graph: GraphSpec) -> tuple[str, Literal["write", "unknown"], bool] | None:
+        body = self.body(node)
+        return f"{body.service}/{body.handler}", "unknown", False
 
     def templates(self, node: NodeSpec, graph: GraphSpec) -> Iterator[Template]:
         body = self.body(node)
