@@ -7,6 +7,7 @@ one, its door for messages and the state that both keep, can break them.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -46,6 +47,11 @@ def _callers(old: Interface, new: Interface) -> Iterator[Change]:
             yield Change("callers", False, f"there is a new handler, {name}")
     yield from _given(old["input_schema"], new["input_schema"])
     yield from _got(old["output_schema"], new["output_schema"])
+    if "questions" in old and "questions" in new:  # what was deployed long ago says nothing of them
+        yield from _asked(old["questions"], new["questions"])
+    if old["kind"] == new["kind"] == "object" and old.get("on_busy", new["on_busy"]) != new["on_busy"]:
+        does = {"queue": "waits until those before it are done", "interrupt": "stops the turn in progress"}
+        yield Change("callers", False, f"a message that comes during a turn {does[new['on_busy']]} now")
 
 
 def _given(old: Schema, new: Schema) -> Iterator[Change]:
@@ -57,6 +63,32 @@ def _given(old: Schema, new: Schema) -> Iterator[Change]:
             required = name in new.get("required", ())
             if not required:
                 yield Change("callers", False, f"input.{name} may be given now")
+        else:
+            yield from _default("callers", f"input.{name}", _fields(old)[name], _fields(new)[name])
+
+
+def _default(about: About, place: str, old: Schema, new: Schema) -> Iterator[Change]:
+    """What stands in for a value that is not given."""
+    before, after = old.get("default"), new.get("default")
+    if before != after:
+        shown = [json.dumps(value, ensure_ascii=False) for value in (after, before)]
+        where = "where it is not given" if about == "callers" else "before it is first set"
+        yield Change(about, False, f"{place} is {shown[0]} {where}, and was {shown[1]}")
+
+
+def _asked(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
+    """Of questions: people, and programs in their place, answer them by the names of their nodes."""
+    for name, form in old.items():
+        if name not in new:
+            yield Change("callers", False, f"{name} is not asked any more")
+        elif form is not None and new[name] is not None:
+            for place, why in narrower(form, new[name], f"the form of {name}", closed=True):
+                yield Change("callers", True, f"{place} {why}")
+        elif form is not None or new[name] is not None:
+            yield Change("callers", True, f"{name} has {'a form now' if form is None else 'no form any more'}")
+    for name in new:
+        if name not in old:
+            yield Change("callers", False, f"{name} is asked now")
 
 
 def _got(old: Schema, new: Schema) -> Iterator[Change]:
@@ -79,6 +111,10 @@ def _state(old: Interface, new: Interface) -> Iterator[Change]:
             {**schema, **context[0]}, {**_fields(keeps)[name], **context[1]}, f"state.{name}", closed=False
         ):
             yield Change("state", True, f"{place} {why}: what is kept may not fit")
+        yield from _default("state", f"state.{name}", schema, _fields(keeps)[name])
+    for name in _fields(keeps):
+        if kept and name not in _fields(kept):
+            yield Change("state", False, f"state.{name} is new, and not set where something is kept")
     before, after = old.get("session"), new.get("session")
     if before and not after:
         yield Change("state", True, "there is no session any more: conversations are not gone on with")

@@ -39,9 +39,11 @@ def interface(program: ir.Program) -> dict[str, Json]:
         "handlers": [name for name in handlers if name != "event" or events(program)],
         "input_schema": _schema(program.input, program.types),
         "output_schema": _schema(program.output, program.types),
+        "questions": {node.path: _form(node.op, program.types) for node in everything(program) if _asks(node.op)},
         "events": {name: _schema(op.type, program.types) for name, op in events(program).items()},
         "state": None if program.state is None else _schema(program.state, program.types),
         "session": None if session is None else {"keep": session.keep, "summarize_after": session.summarize_after},
+        "on_busy": program.on_busy,
         "schedule": None
         if schedule is None
         else {"cron": schedule.cron, "timezone": schedule.timezone, "every": schedule.every},
@@ -66,6 +68,16 @@ def services(program: ir.Program, revision: str) -> Sequence[str]:
     if program.on_busy == "interrupt":
         names.append(f"{program.name}.door")
     return names
+
+
+def _asks(op: ir.Op) -> bool:
+    return isinstance(op, ir.Gate | ir.Question)
+
+
+def _form(op: ir.Op, types: Sequence[ir.TypeDef]) -> Json:
+    """What whoever answers a question fills in."""
+    form = op.form if isinstance(op, ir.Gate | ir.Question) else None
+    return None if form is None else _schema(form, types)
 
 
 def _schema(type: Type, types: Sequence[ir.TypeDef]) -> Json:

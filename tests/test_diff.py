@@ -110,6 +110,32 @@ def test_state_that_outlives_a_revision(diff: Diff) -> None:
     assert code == 0 and "changes  state.visits is no longer read; what is kept under it stays" in lines
 
 
+def test_what_people_are_asked(diff: Diff) -> None:
+    nodes = "nodes:\n  ok: {approval: Pay?, approvers: [claims], form: {limit: number}}\noutput: done\n"
+    asked = "agentflow: 1\ngraph: pay\n" + nodes
+    code, lines = diff(asked, asked.replace("limit: number", "limit: number, why: string"))
+    assert (code, lines[1:]) == (1, ["breaks   the form of ok.why is required now"])
+    code, lines = diff(asked, asked.replace("limit: number", "limit: number | null"))
+    assert code == 0
+    code, lines = diff(asked, asked.replace("  ok:", "  fine:"))
+    assert (code, lines[1:]) == (0, ["changes  ok is not asked any more", "changes  fine is asked now"])
+
+
+def test_what_stands_in_for_what_is_not_given(diff: Diff) -> None:
+    code, lines = diff(GRAPH, GRAPH.replace("default: a", "default: b"))
+    assert (code, lines[1:]) == (0, ['changes  input.kind is "b" where it is not given, and was "a"'])
+    other = OBJECT.replace("default: 0}", "default: 1}, more: string").replace("session", "on_busy: interrupt\nsession")
+    code, lines = diff(OBJECT, other)
+    assert (code, [line for line in lines if line.startswith("changes")]) == (
+        0,
+        [
+            "changes  a message that comes during a turn stops the turn in progress now",
+            "changes  state.visits is 1 before it is first set, and was 0",
+            "changes  state.more is new, and not set where something is kept",
+        ],
+    )
+
+
 def test_a_schedule_is_told(diff: Diff) -> None:
     timed = "agentflow: 1\ngraph: clock\nschedule: {every: 1h}\nnodes: {one: {value: 1}}\n"
     code, lines = diff(timed, timed.replace("schedule: {every: 1h}\n", ""))
