@@ -167,6 +167,14 @@ def test_a_group_that_may_be_skipped_proves_nothing_where_it_is(codes: Codes) ->
     assert codes("nodes:\n" + guard + use.replace("WHEN", "")) == ["maybe-null"]
 
 
+def test_of_a_run_that_succeeded_every_node_is_done(codes: Codes) -> None:
+    nodes = "nodes:\n" + TRIAGE + "  s: {agent: clerk, prompt: Go., when: t.urgent}\nfinally:\n"
+    use = "  use: {value: \"{{ NAME.reason if run.state == 'succeeded' else '' }}\"}\n"
+    assert codes(nodes + use.replace("NAME", "t")) == []
+    assert codes(nodes + use.replace("NAME", "s")) == ["maybe-null"]
+    assert codes(nodes + use.replace("NAME", "t").replace("==", "!=")) == ["maybe-null"]
+
+
 def test_there_is_a_round_before_each_but_the_first(codes: Codes) -> None:
     loop = (
         "  l:\n    loop: {a: {value: VALUE}}\n    until: a == 9\n    max: 3\n    on_max: continue\n"

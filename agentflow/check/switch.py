@@ -35,6 +35,7 @@ def _check(typed: Typed, place: Place, guarded: list[tuple[Place, Guard]]) -> It
     bare = without_null(resolved(type, typed.graph.types))
     wanted = _values(bare)
     name = quoted(syntax.spelled(subject)) if root(subject) else "the value"
+    unknown = 0
     for branch, value in cases:
         shown = _shown(value)
         if wanted is not None and not any(_same(value, one) for one in wanted):
@@ -44,6 +45,7 @@ def _check(typed: Typed, place: Place, guarded: list[tuple[Place, Guard]]) -> It
             if shown in words:
                 help = f"without quotes {shown} is a boolean" if bare == BOOLEAN else f"in quotes {shown} is text"
             yield source.error("unknown-case", message, branch.node.path, key=True, help=help)
+            unknown += 1
         elif wanted is None and not opaque(bare) and apart(_type_of(value), bare, typed.graph.types):
             message = f"{name} is never {quoted(shown)}, because it is no {_word(value)}"
             yield source.error("unknown-case", message, branch.node.path, key=True)
@@ -53,7 +55,7 @@ def _check(typed: Typed, place: Place, guarded: list[tuple[Place, Guard]]) -> It
     if wanted is None:
         message = f"{name} may have values without a case"
         yield source.error("incomplete-switch", message, (*place.node.path, place.node.kind), help="add a default")
-    elif missing or may_be_null(type):
+    elif len(missing) > unknown or may_be_null(type):  # a case that there is not is one of those that are missing
         lacking = [*map(quoted, missing), *(["null"] if may_be_null(type) else [])]
         message = f"there is no case for {' and '.join(lacking)}"
         help = "add " + (f"the case {missing[0]}" if len(lacking) == 1 and missing else "the cases") + ", or a default"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from agentflow import syntax
 from agentflow.check import findings
-from agentflow.check.algebra import may_be_null, misfit, nullable, opaque, resolved, without_null
+from agentflow.check.algebra import apart, described, may_be_null, misfit, nullable, opaque, resolved, without_null
 from agentflow.check.findings import Finding
 from agentflow.check.inference import Inference, Known
 from agentflow.check.places import Analysis, Text
@@ -38,6 +38,7 @@ def _inferred(typed: Typed, text: Text, leaf: Leaf) -> Iterator[Diagnostic]:
     known = Known(_facts(typed, text))
     if isinstance(leaf.tree, syntax.Template):
         inference.text(leaf.tree, known)
+        found += _text_around(typed, text, leaf)
     elif leaf.tree is not None:
         type = inference.of(leaf.tree, known)
         if text.template.form == "value" or text.template.expected not in (ANY, BOOLEAN):
@@ -66,6 +67,20 @@ def _expected(type: Type, way: Path, typed: Typed) -> Type:
         else:
             return ANY
     return resolved(type, typed.graph.types)
+
+
+def _text_around(typed: Typed, text: Text, leaf: Leaf) -> Iterator[Finding]:
+    """A template with text around what it shows, where no text is expected."""
+    if text.template.form != "value":
+        return
+    expected = _expected(text.template.expected, leaf.path[len(text.template.path) :], typed)
+    if apart(STRING, expected, typed.graph.types):
+        code = "argument-type" if "with" in text.template.path else "wrong-type"
+        message = (
+            f"the value of {pointed(leaf.path)} does not fit: it is text, and not {described(without_null(expected))}"
+        )
+        note = "text around {{ }}, a space too, makes the whole a text"
+        yield Finding(code, message, 0, len(leaf.text), note)
 
 
 def _handed_over(

@@ -280,6 +280,16 @@ def approved_or_skipped(name: str) -> Expression:
     return syntax.Logic("or", syntax.Tested(of, "skipped", (), 0), syntax.Attr(of, "approved", 0), 0)
 
 
+def _of_ended(place: Place) -> tuple[Axiom, ...]:
+    """In `finally`: of a run that succeeded every node is done."""
+    caught = place.node.on_error is not None and place.node.on_error.kind == "continue"
+    if place.skippable or caught or place.value is None or may_be_null(place.value):
+        return ()
+    name = syntax.Name(place.node.name, 0)
+    state = syntax.Compare(syntax.Attr(syntax.Name("run", 0), "state", 0), (("!=", syntax.Const("succeeded", 0)),), 0)
+    return (Axiom(name, _either(state, syntax.Not(syntax.Tested(name, "none", (), 0), 0))),)
+
+
 def _of_rounds(loop: Place) -> tuple[Axiom, ...]:
     """Before each round but the first there was one, whose value is not null where none is."""
     if loop.value is None or may_be_null(loop.value):
@@ -381,7 +391,9 @@ class ScopeNames(Names):
         return Outcomes(when, on_error == "continue", on_error in ("use", "run"))
 
     def axioms(self, name: str) -> Sequence[Axiom]:
-        place = self._place(name)
+        place, ended = self._place(name), self._ended(name)
+        if ended is not None:
+            return _of_ended(ended)
         if name == PREVIOUS and (owner := self._owner(PREVIOUS)) is not None and owner is self._owner(INDEX):
             return _of_rounds(owner)
         if place is None or not isinstance(place.node.body, ApprovalBody):

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Protocol
 
 from agentflow.diagnostics import Diagnostic, Path, choices_help, nearest, pointed, quoted
 from agentflow.nodes.kind import Template
 from agentflow.source import Source
-from agentflow.spec.fit import misfit
+from agentflow.spec.fit import misfit, out_of_bounds
 from agentflow.tools.signature import Signature
-from agentflow.types import ANY, STRING, Enumeration, Field, Json, ListOf, Nullable, Object, Type
+from agentflow.types import ANY, Field, Json, ListOf, Named, Nullable, Object, Type
+
+
+class Where(Protocol):
+    """A graph, or so much of one as is read."""
+
+    @property
+    def source(self) -> Source: ...
+
+    @property
+    def types(self) -> Mapping[str, Type]: ...
 
 
 def templates(
@@ -43,7 +54,7 @@ def check(
     call: Path,
     tool: str,
     signature: Signature | None,
-    source: Source,
+    where: Where,
     what: str = "tool",
 ) -> Iterator[Diagnostic]:
     """What does not fit: names that there are not, arguments that are missing, literals of the wrong type.
@@ -52,12 +63,13 @@ def check(
     """
     if signature is None:
         return
+    source = where.source
     known = [parameter.name for parameter in signature.parameters]
     missing = [p.name for p in signature.parameters if p.required and p.name not in args]
     for name, data in args.items():
         parameter = signature.parameter(name)
         if parameter is not None:
-            yield from _check_literal(data, (*path, name), parameter.type, source)
+            yield from _check_literal(data, (*path, name), parameter.type, where)
         elif not signature.open:
             choices = [other for other in known if other not in args]
             help = choices_help(name, choices)
@@ -71,29 +83,53 @@ def check(
         yield source.error("missing-argument", message, call, help="arguments are given in with: {...}")
 
 
-def _check_literal(data: Json, path: Path, type: Type, source: Source) -> Iterator[Diagnostic]:
-    reason = misfit(data, type)
-    if reason is not None and isinstance(data, list) and isinstance(bare := _bare(type), ListOf):
+def _check_literal(data: Json, path: Path, type: Type, where: Where) -> Iterator[Diagnostic]:
+    """What is wrong with data that is written out, each thing at its own place."""
+    bare, source = _bare(type, where.types), where.source
+    if isinstance(data, list) and isinstance(bare, ListOf):
         for index, item in enumerate(data):
-            yield from _check_literal(item, (*path, index), bare.of, source)
-        return
-    if reason is None and isinstance(data, str) and "{{" in data and not _alone(data) and not _takes_text(type):
-        reason = "text around {{ }}, a space too, makes the whole a text"
-    if reason is not None:
+            yield from _check_literal(item, (*path, index), bare.of, where)
+    elif isinstance(data, dict) and isinstance(bare, Object):
+        yield from _check_fields(data, path, bare, where)
+    elif reason := misfit(data, type, where.types):
         yield source.error("argument-type", f"{pointed(path)} does not fit its parameter: {reason}", path)
 
 
-def _alone(text: str) -> bool:
-    return text.startswith("{{") and text.endswith("}}") and text.count("{{") == 1
+def _bare(type: Type, types: Mapping[str, Type]) -> Type:
+    """Without null and names around it."""
+    seen: set[str] = set()
+    while isinstance(type, Nullable | Named):
+        if isinstance(type, Named):
+            if type.name in seen or type.name not in types:
+                return ANY
+            seen.add(type.name)
+            type = types[type.name]
+        else:
+            type = type.of
+    return type
 
 
-def _bare(type: Type) -> Type:
-    return type.of if isinstance(type, Nullable) else type
-
-
-def _takes_text(type: Type) -> bool:
-    bare = _bare(type)
-    return bare in (ANY, STRING) or isinstance(bare, Enumeration)
+def _check_fields(data: dict[str, Json], path: Path, type: Object, where: Where) -> Iterator[Diagnostic]:
+    names = [field.name for field in type.fields]
+    missing = [field.name for field in type.fields if not field.optional and field.name not in data]
+    for name, item in data.items():
+        field = type.field(name)
+        if field is None:
+            choices = [other for other in names if other not in data]
+            if (meant := nearest(name, choices)) in missing:
+                missing.remove(meant)
+            message = f"{pointed(path)} does not fit its parameter: there is no field {quoted(name)}"
+            help = choices_help(name, choices)
+            yield where.source.error("argument-type", message, (*path, name), key=True, help=help)
+            continue
+        found = list(_check_literal(item, (*path, name), field.type, where))
+        yield from found
+        if not found and (reason := out_of_bounds(item, field, name)):
+            message = f"{pointed(path)} does not fit its parameter: {reason}"
+            yield where.source.error("argument-type", message, (*path, name))
+    if missing:
+        lacks = f"it lacks {', '.join(map(quoted, missing))}"
+        yield where.source.error("argument-type", f"{pointed(path)} does not fit its parameter: {lacks}", path)
 
 
 def unknown_tool(

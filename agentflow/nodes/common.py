@@ -75,7 +75,7 @@ def check(node: NodeSpec, context: Context) -> Iterator[Diagnostic]:
     graph = context.graph
     yield from KINDS[node.kind].check(node, context)
     if node.compensate is not None:
-        yield from check_undo(node.compensate, graph.tools, graph.broken, graph.source)
+        yield from check_undo(node.compensate, graph.tools, graph.broken, graph)
 
 
 def children(node: NodeSpec) -> Iterator[Child]:

@@ -69,9 +69,7 @@ class GraphKind(Kind[GraphBody]):
         if isinstance(callee, NoCallee):
             yield callee.at(graph.source, place)
             return
-        yield from arguments.check(
-            body.args, (*node.path, "with"), place, body.graph, input_of(callee), graph.source, "graph"
-        )
+        yield from arguments.check(body.args, (*node.path, "with"), place, body.graph, input_of(callee), graph, "graph")
         if body.sending.key is not None and callee.kind == "service":
             message = f"the graph {quoted(body.graph)} is of the kind service, whose runs have no key"
             yield graph.source.error("misplaced-key", message, (*node.path, "key"), key=True)

@@ -105,4 +105,4 @@ def check_notify(notify: NotifySpec | None, path: Path, graph: GraphSpec) -> Ite
             yield arguments.unknown_tool(notify.tool, place, graph.tools, graph.agents, graph.source)
         return
     with_ = (*path, "notify", "with")
-    yield from arguments.check(notify.args, with_, place, notify.tool, tool.signature, graph.source)
+    yield from arguments.check(notify.args, with_, place, notify.tool, tool.signature, graph)

@@ -56,7 +56,7 @@ class ToolKind(Kind[ToolBody]):
             if not is_broken(body.tool, graph.broken):
                 yield arguments.unknown_tool(body.tool, place, graph.tools, graph.agents, graph.source)
             return
-        yield from arguments.check(body.args, (*node.path, "with"), place, body.tool, tool.signature, graph.source)
+        yield from arguments.check(body.args, (*node.path, "with"), place, body.tool, tool.signature, graph)
         undone = [tool, *acting(tool, graph.tools)]
         own = next((one for one in undone if one.compensate is not None), None)
         if node.compensate and own is not None and own.compensate is not None:

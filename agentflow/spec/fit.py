@@ -91,7 +91,7 @@ def _object_misfit(data: Json, type: Object, types: Mapping[str, Type] | None, w
         if field.name not in data:
             if not field.optional:
                 return f"it lacks {quoted(place)}"
-        elif reason := misfit(data[field.name], field.type, types, place) or _out_of_bounds(
+        elif reason := misfit(data[field.name], field.type, types, place) or out_of_bounds(
             data[field.name], field, place
         ):
             return reason
@@ -99,7 +99,7 @@ def _object_misfit(data: Json, type: Object, types: Mapping[str, Type] | None, w
     return f"there is no field {quoted(f'{where}.{extra}'.lstrip('.'))}" if extra is not None else None
 
 
-def _out_of_bounds(data: Json, field: Field, where: str) -> str | None:
+def out_of_bounds(data: Json, field: Field, where: str) -> str | None:
     if isinstance(data, int | float):
         if field.minimum is not None and data < field.minimum:
             return f"{where} must be at least {field.minimum}, and is {data}"

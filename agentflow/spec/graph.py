@@ -261,4 +261,4 @@ def _check_names(
             reader.error("duplicate-name", message, reader.at("agents", name), key=True, related=related)
     for tool in tools.values():
         if tool.compensate is not None:
-            reader.reading.problems.extend(check_undo(tool.compensate, tools, broken, reader.reading.source))
+            reader.reading.problems.extend(check_undo(tool.compensate, tools, broken, reader.reading))

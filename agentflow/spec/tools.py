@@ -6,9 +6,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from agentflow.diagnostics import Diagnostic, Path, choices_help, nearest, quoted
+from agentflow.diagnostics import Diagnostic, choices_help, nearest, quoted
 from agentflow.nodes import arguments
-from agentflow.source import Source
 from agentflow.spec.confirm import read_confirm
 from agentflow.spec.model import Body, ToolSpec, UndoSpec
 from agentflow.spec.names import bad_name, is_broken
@@ -189,10 +188,10 @@ def _effect(reader: Reader, key: str = "effect") -> Effect:
 
 
 def check_undo(
-    undo: UndoSpec, tools: Mapping[str, ToolSpec], broken: Collection[str], source: Source
+    undo: UndoSpec, tools: Mapping[str, ToolSpec], broken: Collection[str], at: arguments.Where
 ) -> Iterator[Diagnostic]:
     """A compensation calls a tool that there is, with arguments that fit, and is one durable step."""
-    place: Path = (*undo.path, "tool")
+    source, place = at.source, (*undo.path, "tool")
     tool = tools.get(undo.tool)
     if tool is None:
         if not is_broken(undo.tool, broken):
@@ -207,4 +206,4 @@ def check_undo(
         why, help = reason
         message = f"the tool {quoted(undo.tool)} {why}, and an undo is one durable step"
         yield source.error("undo-not-a-step", message, place, help=help)
-    yield from arguments.check(undo.args, (*undo.path, "with"), place, undo.tool, tool.signature, source)
+    yield from arguments.check(undo.args, (*undo.path, "with"), place, undo.tool, tool.signature, at)
