@@ -17,6 +17,7 @@ input: {id: string, amount: number, ok: boolean}
 tools:
   look: {python: "tools.looking:look", effect: read}
   pay: {python: "tools.looking:look", effect: dangerous}
+  write: {python: "tools.looking:look"}
 """
 TOOLS = """\
 from dataclasses import dataclass
@@ -102,6 +103,15 @@ def failures_as_guards(count: int) -> str:
     )
 
 
+def guards_beside_what_they_exclude(count: int) -> str:
+    return each(
+        count // 2,
+        lambda at: (
+            f'f{at}: {{fail: no, when: input.id == "{at}"}}\n p{at}: {{tool: write, when: input.id == "other {at}"}}'
+        ),
+    )
+
+
 def groups(count: int) -> str:
     return each(count // 3, lambda at: f'g{at}: {{nodes: {{a: {{value: 1}}, b: {{value: "{{{{ a }}}}"}}}}}}')
 
@@ -124,6 +134,7 @@ SHAPES = [
     approvals,
     approvals_that_continue,
     failures_as_guards,
+    guards_beside_what_they_exclude,
     groups,
     cases,
     mistakes,

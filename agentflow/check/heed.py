@@ -20,6 +20,7 @@ from agentflow.nodes.approval import ApprovalBody
 from agentflow.nodes.parallel import ParallelBody
 
 ASKING = ("approval", "ask")
+MOST_PROOFS = 1000  # that two conditions exclude each other; beyond it nothing is held against either
 
 
 def check(analysis: Analysis, typed: Typed) -> Iterator[Diagnostic]:
@@ -39,32 +40,44 @@ class _Heed:
         self.analysis = analysis
         self.typed = typed
         self.blocks: dict[int, _Around] = {}
+        self.proofs = 0
 
     def of(self, gate: Place) -> Iterator[Diagnostic]:
-        beside: list[Call] = []
-        here: Place | None = gate
-        while here is not None:
-            beside += [call for call in self.beside(here) if not _guarded(gate, call)]
-            if here.block is not None and self.around(here.block).heeds(here):
-                if gate.node.kind in ASKING:
-                    yield from (_beside(self.analysis, gate, call) for call in beside if call.effect != "unknown")
-                return
-            here = _ended_with(here)
-        if beside:
-            yield _unheeded(self.analysis, gate, beside[0])
+        way = [gate]
+        while not self.heeded(way[-1]) and (around := _ended_with(way[-1])) is not None:
+            way.append(around)
+        beside = (call for here in way for call in self.beside(here) if not _guarded(gate, call))
+        if self.heeded(way[-1]):
+            if gate.node.kind in ASKING:
+                yield from (_beside(self.analysis, gate, call) for call in beside if call.effect != "unknown")
+        elif (call := next(beside, None)) is not None:
+            yield _unheeded(self.analysis, gate, call)
         elif _is_for_its_answer(gate) and gate.block is not None and not self.around(gate.block).mentioned(gate):
             yield _unused(self.analysis, gate)
+
+    def heeded(self, place: Place) -> bool:
+        return place.block is not None and self.around(place.block).heeds(place)
 
     def beside(self, place: Place) -> Iterator[Call]:
         """What is changed beside a node, neither before nor after it."""
         if place.block is not None:
             for other, call in self.around(place.block).unordered(place):
-                if not _exclude(self.typed, place, other):
+                if not self.exclude(place, other):
                     yield call
         elif place.parent is not None and isinstance(place.parent.node.body, ParallelBody):
             for branch in place.parent.branches:
                 if branch is not place and branch.always:
                     yield from _first(writes(self.analysis.graph, branch))
+
+    def exclude(self, one: Place, other: Place) -> bool:
+        """Whether the conditions of two nodes cannot both hold."""
+        first, second = when_of(one), when_of(other)
+        if first is None or second is None:
+            return False
+        self.proofs += 1
+        return self.proofs > MOST_PROOFS or proves(
+            self.typed.names_world(one.scope), ((first, True),), syntax.Not(second, 0)
+        )
 
     def around(self, block: Block) -> _Around:
         found = self.blocks.get(id(block))
@@ -134,14 +147,6 @@ def _first(calls: Iterator[Call]) -> Iterator[Call]:
 def _guarded(gate: Place, call: Call) -> bool:
     """What is dangerous has to prove that it is approved anyway."""
     return gate.node.kind in ASKING and call.effect == "dangerous"
-
-
-def _exclude(typed: Typed, one: Place, other: Place) -> bool:
-    """Whether the conditions of two nodes cannot both hold."""
-    first, second = when_of(one), when_of(other)
-    if first is None or second is None:
-        return False
-    return proves(typed.names_world(one.scope), ((first, True),), syntax.Not(second, 0))
 
 
 def _is_for_its_answer(gate: Place) -> bool:

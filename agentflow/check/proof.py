@@ -168,19 +168,22 @@ class _Proof:
 
         They come in batches, the nearest first; each batch takes account of the questions that the one before added.
         """
-        left = list(facts[:MOST_FACTS])
+        left = [(fact, self.named(fact[0])) for fact in facts[:MOST_FACTS]]
         certain = {self.key(part) for of, holds in facts if holds for part in conjuncts(of)}
         explained: set[str] = set()
         batch: list[Fact] = []
         progress = True
         while progress:
             progress = False
-            for fact in list(left):
-                if self.touches(fact[0]):
-                    left.remove(fact)
-                    if self.take(fact[0]):
-                        progress = True
-                        batch.append(fact)
+            roots = {root_of(question.of) for question in self.questions.values()}
+            nearer, left = left, []
+            for fact, names in nearer:
+                if names.isdisjoint(roots):
+                    left.append((fact, names))
+                elif self.take(fact[0]):
+                    roots = {root_of(question.of) for question in self.questions.values()}
+                    progress = True
+                    batch.append(fact)
             yield batch
             batch = []
             for name in [one.of.name for one in self.questions.values() if isinstance(one.of, syntax.Name)]:
@@ -202,13 +205,13 @@ class _Proof:
         if batch:
             yield batch
 
-    def touches(self, of: Expression) -> bool:
+    def named(self, of: Expression) -> set[str]:
         names = names_in(of)
         for name in tuple(names):  # whether a node ran says something about its condition
             outcomes = self.world.outcomes(name)
             if outcomes is not None and outcomes.when is not None:
                 names |= names_in(outcomes.when)
-        return not names.isdisjoint(root_of(question.of) for question in self.questions.values())
+        return names
 
     def ask(self, of: Expression) -> None:
         match of:
