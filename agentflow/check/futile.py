@@ -192,7 +192,9 @@ def _never_done(analysis: Analysis, typed: Typed, place: Place, body: LoopBody) 
     first = syntax.Compare(index, ((">=", syntax.Const(1, 0)),), 0)
     last = syntax.Compare(index, (("<=", syntax.Const(body.max, 0)),), 0)
     facts = ((first, True), (last, True), *typed.output_facts(block))
-    if counterexample(typed.names_world(block.scope), facts, syntax.Not(until, 0)) is None:
+    world = typed.names_world(block.scope)
+    never, always = (counterexample(world, facts, goal) is None for goal in (syntax.Not(until, 0), until))
+    if never and not always:  # both: no round is ever reached
         message = f"the condition holds in none of the rounds, of which there are at most {body.max}"
         yield analysis.graph.source.error("constant-until", message, block.spec.until_path)
 
