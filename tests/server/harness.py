@@ -287,6 +287,15 @@ class Service:
         done = [line for line in _lines(self.steps_file) if line["event"] == "done"]
         return Counter((line["invocation"], line["name"]) for line in done)
 
+    def side_by_side(self, *words: str) -> bool:
+        """There was a moment at which steps were under way whose names have these words in them."""
+        lines = _lines(self.steps_file)
+
+        def first(event: str, word: str) -> float:
+            return min(float(line["at"]) for line in lines if word in line["name"] and line["event"] == event)
+
+        return max(first("begin", word) for word in words) < min(first("done", word) for word in words)
+
     def nothing_twice(self) -> bool:
         """No durable step that came to its end was carried out again."""
         twice = {step: times for step, times in self.steps().items() if times > 1}

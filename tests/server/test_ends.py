@@ -122,7 +122,9 @@ CANCELLED = {
 
 @pytest.mark.parametrize("where", CANCELLED)
 def test_a_cancel_reaches_a_run_wherever_it_is(service: Service, where: str) -> None:
-    service.control(look={"slow": {"delay": 3}}, act={"slow": {"delay": 1.5}}, work={"fail": "error"})
+    patient = service.engine.inactivity == "60s"  # at 0 what is in flight hears of nothing
+    slow = {"delay": 30 if patient else 3}
+    service.control(look={"slow": slow}, act={"slow": {"delay": 1.5}}, work={"fail": "error"})
     run = service.send("end_cancel", where, {"where": where})
     if where in ("gate", "group"):
         service.gate("end_cancel", f"{where}/{'gate' if where == 'gate' else 'group.waits'}")
@@ -140,7 +142,7 @@ def test_a_cancel_reaches_a_run_wherever_it_is(service: Service, where: str) -> 
     assert error.message.startswith("the run was cancelled. Undone: ") and error.metadata["not_undone"] == "[]"
     undone = service.names("undo_act")
     assert (sorted(undone) if where == "side_by_side" else undone) == CANCELLED[where]
-    assert service.engine.inactivity == "0s" or took < (2.5 if where == "effect" else 1.5)
+    assert not patient or took < 15
     assert service.state("end_cancel", where) == "cancelled"
     assert nothing_is_left(service) and service.nothing_twice() and "never" not in service.names()
 

@@ -203,14 +203,14 @@ def test_a_step_that_takes_longer_than_the_engines_patience_is_not_begun_anew(se
 
 @pytest.mark.parametrize("which", ["inline", "branch", "model", "effect"])
 def test_a_node_that_takes_too_long_is_a_timeout(service: Service, which: str) -> None:
-    service.control(look={"delay": 5}, act={"e": {"delay": 5}})
+    service.control(look={"delay": 30}, act={"e": {"delay": 30}})
     began = time.monotonic()
     error = refused(service, "node_timeout", which, {"which": which})
     node = "both.b" if which == "branch" else which
     assert (error.status, error.metadata["kind"], error.metadata["node"]) == (504, "timeout", node)
     assert error.message.startswith(f"{node} took longer than 700ms")
     # at inactivity 0 the engine tells what is in flight nothing: there it breaks off by itself, a second later
-    assert time.monotonic() - began < 2.6
+    assert time.monotonic() - began < 15
     if which == "branch":
         assert sorted(service.names("undo_act")) == ["a", "b1"]
     if which == "effect":

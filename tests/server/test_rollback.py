@@ -238,12 +238,13 @@ def test_what_could_not_be_undone_of_a_loser_is_told_however_the_run_ends(servic
 
 
 def test_the_time_limit_of_a_run_undoes_what_it_did(service: Service) -> None:
-    service.control(look={"delay": 3})
+    patient = service.engine.inactivity == "60s"  # at 0 what is in flight hears of nothing
+    service.control(look={"delay": 30 if patient else 3})
     began = time.monotonic()
     error = refused(service, "back_time", "1")
     assert (error.status, error.metadata["kind"], error.metadata["node"]) == (504, "limit", "")
     assert error.message == "the run took longer than 1s (limits.time). Undone: done (undo_act)"
-    assert service.engine.inactivity == "0s" or time.monotonic() - began < 2.5
+    assert not patient or time.monotonic() - began < 15
 
 
 def test_kills_in_the_middle_of_undoing_repeat_nothing_that_was_recorded(service: Service) -> None:

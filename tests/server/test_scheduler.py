@@ -151,12 +151,11 @@ def test_agents_tools_and_groups_run_side_by_side(service: Service) -> None:
     service.run("sched_mixed", "warm")  # a process's first turn is slower
     service.forget()
     service.control(work={"delay": 0.5})
-    began = time.monotonic()
     assert service.run("sched_mixed", "1") == "helped other did third did did one+did two"
     effects = {line["name"]: line["at"] for line in service.effects(event="begin")}
     together = [effects[name] for name in ("h1", "h2", "third", "one", "two")]
-    assert max(together) - min(together) < 0.5
-    assert time.monotonic() - began < 4
+    done = {line["name"]: line["at"] for line in service.effects()}
+    assert max(together) < min(done[name] for name in ("h1", "h2", "third", "one", "two"))
     assert service.nothing_twice()
 
 
