@@ -80,6 +80,7 @@ SKIPPED = "nodes:\n" + TRIAGE + '  s: {agent: clerk, prompt: Go., when: t.urgent
         'value: "{{ s.reason }}", when: not (s is skipped or input.flag)',
         "value: \"{{ s.reason }}\", when: t.kind == 'billing' and t.urgent",  # implies the condition of s
         "value: 1, when: s is skipped or s.urgent",
+        "value: 1, when: s.urgent or s is skipped",
         "value: 1, when: s is not skipped and s.score > 3",
         "value: 1, when: s == none",
         "value: 1, when: s",
@@ -284,6 +285,7 @@ def test_too_much_to_try_is_not_proved_and_takes_no_time(codes: Codes) -> None:
         ("", ", when: gate and input.flag"),
         (", when: input.flag", ", needs: [gate]"),  # when to ask is the author's policy
         (", when: input.flag, on_reject: continue", ", when: gate is skipped or gate.approved"),
+        (", when: input.flag, on_reject: continue", ", when: gate.approved or gate is skipped"),
         (", when: input.flag, on_reject: continue", ", when: not gate or gate.approved"),
         (", when: input.flag, on_reject: continue", ", when: gate and gate.approved and input.count > 3"),
         (", on_reject: continue", ", when: gate.approved"),

@@ -341,8 +341,10 @@ class Inference:
         self._find(lambda: findings.never_equal(of, constant, mine, without_null(other), words))
 
     def _logic(self, of: syntax.Logic, known: Known, lenient: bool) -> Type:
-        left = self.of(of.left, known, lenient)
         holds = of.op == "and"
+        # What is missing is false here, whichever stands first: `x.approved or x is skipped` asks for nothing of a null.
+        asked = holds or not isinstance(of.left, syntax.Attr)
+        left = self.of(of.left, known if asked else known.given(of.right, False), lenient)
         right = self.of(of.right, known.given(of.left, holds), lenient)
         if holds:
             return union((_falsy(left), right)) if truth(left) is not True else right

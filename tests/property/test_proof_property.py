@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from agentflow import syntax
 from agentflow.check.algebra import field_of, nullable, without_null
 from agentflow.check.cases import names_in
-from agentflow.check.proof import Outcomes, is_given, proves
+from agentflow.check.proof import Axiom, Outcomes, is_given, proves
 from agentflow.runtime import templates
 from agentflow.runtime.errors import TemplateError
 from agentflow.types import ANY, BOOLEAN, INTEGER, STRING, Enumeration, Field, ListOf, Nullable, Object, Type
@@ -89,6 +89,9 @@ class World:
         if name == "s":
             return Outcomes(self.when)
         return Outcomes(None, null_on_failure=True) if name == "f" else None
+
+    def axioms(self, name: str) -> tuple[Axiom, ...]:
+        return ()
 
 
 def truth(text: str, scope: dict[str, Any]) -> bool | None:
