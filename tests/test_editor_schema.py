@@ -80,6 +80,7 @@ LET_THROUGH = {
     "wrong-type-schedule-input": BESIDE,
     "wrong-type-schedule-lacks": BESIDE,
     "wrong-type-set": BESIDE,
+    "wrong-type-text-around": MEANING,
 }
 # Cases of other codes that it sees all the same.
 SEEN_TOO = {"duplicate-name-in-list", "misplaced-secret-command", "unknown-model-entry"}

@@ -187,7 +187,7 @@ def _never_done(analysis: Analysis, typed: Typed, place: Place, body: LoopBody) 
     """A loop whose condition does not hold in any of the rounds that it may have."""
     block, index = place.blocks[0], syntax.Name(INDEX, 0)
     until = parsed_expression(body.until)
-    if until is None:
+    if until is None or body.on_max == "continue":  # then the rounds may be all that it is for
         return
     first = syntax.Compare(index, ((">=", syntax.Const(1, 0)),), 0)
     last = syntax.Compare(index, (("<=", syntax.Const(body.max, 0)),), 0)

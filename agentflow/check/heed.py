@@ -1,6 +1,7 @@
 """Questions whose answer nobody waits for: approvals, `ask`, `fail` with a condition, beside which things happen.
 
-Each is there to stop something. What does not wait for it happens anyway, by the time that it is answered. A question
+Each is there to stop something. What does not wait for it happens anyway, by the time that it is answered. Branches of
+one `parallel` are side by side because somebody wanted that: what happens in them is told, but is no error. A question
 inside a group, a branch or a case stops what waits for the whole; where nothing does, the same is asked of what is
 around that, as far as a refusal ends it.
 """
@@ -8,6 +9,7 @@ around that, as far as a refusal ends it.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 
 from agentflow import expressions, syntax
 from agentflow.check.effects import Call, writes
@@ -47,12 +49,16 @@ class _Heed:
         while not self.heeded(way[-1]) and (around := _ended_with(way[-1])) is not None:
             way.append(around)
         beside = (call for here in way for call in self.beside(here) if not _guarded(gate, call))
-        if self.heeded(way[-1]):
-            if gate.node.kind in ASKING:
-                yield from (_beside(self.analysis, gate, call) for call in beside if call.effect != "unknown")
-        elif (call := next(beside, None)) is not None:
+        branches = (call for here in way for call in self.branches(here) if not _guarded(gate, call))
+        heeded = self.heeded(way[-1])
+        if not heeded and (call := next(beside, None)) is not None:
             yield _unheeded(self.analysis, gate, call)
-        elif _is_for_its_answer(gate) and gate.block is not None and not self.around(gate.block).mentioned(gate):
+            return
+        if gate.node.kind in ASKING:
+            calls = chain(beside, branches)
+            yield from (_beside(self.analysis, gate, call) for call in calls if call.effect != "unknown")
+        forgotten = not heeded and gate.block is not None and not self.around(gate.block).mentioned(gate)
+        if forgotten and _is_for_its_answer(gate):
             yield _unused(self.analysis, gate)
 
     def heeded(self, place: Place) -> bool:
@@ -64,7 +70,14 @@ class _Heed:
             for other, call in self.around(place.block).unordered(place):
                 if not self.exclude(place, other):
                     yield call
-        elif place.parent is not None and isinstance(place.parent.node.body, ParallelBody):
+
+    def branches(self, place: Place) -> Iterator[Call]:
+        """What is changed in the branches beside one: side by side with it as the author has written it."""
+        if (
+            _ended_with(place) is not None
+            and place.parent is not None
+            and isinstance(place.parent.node.body, ParallelBody)
+        ):
             for branch in place.parent.branches:
                 if branch is not place and branch.always:
                     yield from _first(writes(self.analysis.graph, branch))
@@ -195,7 +208,7 @@ def _beside(analysis: Analysis, place: Place, call: Call) -> Diagnostic:
     related = ((source.key_span(place.node.path), "what waits for this is stopped by it"),)
     help = f"add needs: [{gate}] if it is to wait, or let {quoted(gate)} wait for it"
     if not _sees(call.place, place):
-        help = f"let it wait for what {quoted(gate)} is in, or {quoted(gate)} for it"
+        help = f"let it come after what {quoted(gate)} is in, or {quoted(gate)} after it"
     return source.warning("write-beside-approval", message, call.path, help=help, related=related)
 
 

@@ -342,7 +342,7 @@ class Inference:
 
     def _logic(self, of: syntax.Logic, known: Known, lenient: bool) -> Type:
         holds = of.op == "and"
-        # What is missing is false here, whichever stands first: `x.approved or x is skipped` asks for nothing of a null.
+        # What is missing is false here, whichever stands first: `x.approved or x is skipped` asks nothing of a null.
         asked = holds or not isinstance(of.left, syntax.Attr)
         left = self.of(of.left, known if asked else known.given(of.right, False), lenient)
         right = self.of(of.right, known.given(of.left, holds), lenient)

@@ -16,8 +16,8 @@ from collections.abc import Callable
 EVERY = 20.0  # seconds
 WORTH = 1.0  # seconds of work after which there is something to clear away, in a tenth of a second
 STREAMS = 500  # of one connection at a time; hypercorn knows a thousand
-# Of one connection, of which it knows how they ended. A late frame of one that it has forgotten would be an error of the
-# whole connection, so it forgets none while others of their time are under way.
+# Of one connection, of which it knows how they ended. A late frame of one that it has forgotten would be an error of
+# the whole connection, so it forgets none while others of their time are under way.
 ENDED = 2 * STREAMS
 
 

@@ -368,7 +368,7 @@ def test_nodes_join_the_session_and_state_is_as_it_was(service: Service) -> None
     with pytest.raises(Refused, match="no more"):
         service.call("desk", "d", "message", {"text": "act and fail"}).checked()
     after = lines(service, "d", "desk")
-    assert after[-1].startswith("system (failed): This was not answered, for it failed: no more Undone: second.more")
+    assert after[-1].startswith("system (failed): This was not answered, for it failed: no more. Undone: second.more")
     assert state(service, "d", "desk")["state.total"] == 3, "what was written stays"
 
 
