@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, TypedDict
 
 import restate
 from restate.exceptions import TerminalError
@@ -28,7 +28,16 @@ from agentflow.types import Json
 
 PAGE = 100  # messages that `history` gives, unless it is asked for fewer or more
 LARGEST_PAGE = 1000
-_NO_JOURNAL = timedelta(0)  # of what only looks
+
+
+class _Looking(TypedDict):
+    journal_retention: timedelta
+    idempotency_retention: timedelta
+
+
+# Nothing is kept of a call that only looks. The engine gives each call of an object a key by itself, and would keep its
+# answer for a day.
+_LOOKING = _Looking(journal_retention=timedelta(0), idempotency_retention=timedelta(0))
 MESSAGE = "agentflow-message"  # the header that says which invocation waits for the turn
 
 
@@ -196,18 +205,16 @@ def _looking(service: restate.VirtualObject, graph: Graph) -> None:
         kind="shared",
         input_serde=BytesSerde(),
         output_serde=BytesSerde(),
-        journal_retention=_NO_JOURNAL,
+        **_LOOKING,
     )
     async def history(ctx: restate.ObjectSharedContext, body: bytes) -> bytes:
         return json.dumps(await past(ctx, body), ensure_ascii=False).encode()
 
-    @service.handler(name="status", kind="shared", output_serde=BytesSerde(), journal_retention=_NO_JOURNAL)
+    @service.handler(name="status", kind="shared", output_serde=BytesSerde(), **_LOOKING)
     async def show(ctx: restate.ObjectSharedContext) -> bytes:
         return await status(graph, ctx)
 
-    @service.handler(
-        name="events", kind="shared", input_serde=BytesSerde(), output_serde=BytesSerde(), journal_retention=_NO_JOURNAL
-    )
+    @service.handler(name="events", kind="shared", input_serde=BytesSerde(), output_serde=BytesSerde(), **_LOOKING)
     async def events(ctx: restate.ObjectSharedContext, body: bytes) -> bytes:
         return await streams.of_turn(graph, ctx, body)
 

