@@ -21,6 +21,7 @@ from restate.serde import BytesSerde
 from agentflow import tokens
 from agentflow.durations import milliseconds
 from agentflow.runtime import clock, results, steps, templates, tracing
+from agentflow.runtime.cancels import outlived
 from agentflow.runtime.errors import TemplateError
 from agentflow.runtime.evaluation import OUTCOMES
 from agentflow.runtime.graph import Graph, Retry
@@ -87,11 +88,12 @@ class _Gate:
         try:
             self.now = (await opened)["at"]
             self.state["opened"] = rfc3339(self.now)
-            expired = await self._ask_all(promise.value())
+            decided = promise.value()
+            expired = await self._ask_all(decided)
         except TerminalError:  # the run was cancelled, or lost a race
             given = await self._resolve(promise, "withdrawn")
         else:
-            given = await self._resolve(promise, "expired") if expired else await promise.value()
+            given = await self._resolve(promise, "expired") if expired else await decided
         self.state.update(state=given["outcome"], by=given["by"], at=given["at"])
         self.ctx.set("gate", self.state)
         moment = max(self.now, datetime.fromisoformat(given["at"]).timestamp()) if given["at"] else self.now
@@ -175,10 +177,14 @@ class _Gate:
         """Resolves the promise unless somebody was faster, and returns how it was resolved."""
         at = rfc3339(self.now) if outcome == "expired" else None
         mine = {"outcome": outcome, "by": None, "at": at, "comment": None, "form": None}
+        resolving = promise.resolve(mine)
+        await outlived(resolving)
         try:
-            await promise.resolve(mine)
+            await resolving
         except TerminalError:
-            return await promise.peek() or mine
+            first = promise.peek()
+            await outlived(first)
+            return await first or mine
         return mine
 
 

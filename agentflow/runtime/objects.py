@@ -19,6 +19,7 @@ from restate.exceptions import TerminalError
 from restate.serde import BytesSerde
 
 from agentflow.runtime import conversations, memory, steps, streams, tracing
+from agentflow.runtime.cancels import outlived
 from agentflow.runtime.entry import declare, read_input
 from agentflow.runtime.graph import Graph
 from agentflow.runtime.memory import PENDING, SESSION, Memory
@@ -91,7 +92,7 @@ def _interruptible(service: restate.VirtualObject, graph: Graph, flow: Flow) -> 
         read_input(graph, body)
         headers = {MESSAGE: ctx.request().id, **(tracing.headers(tracing.caller(ctx.request().headers)) or {})}
         posting = ctx.generic_call(f"{graph.name}.door", "post", body, key=ctx.key(), headers=headers)
-        cancelled = await _outlived(posting)
+        cancelled = await outlived(posting)
         posted = json.loads(await posting)
         result = ctx.attach_invocation(posted["id"], serde=BytesSerde())
         try:
@@ -104,7 +105,7 @@ def _interruptible(service: restate.VirtualObject, graph: Graph, flow: Flow) -> 
             cancelled = True
         if cancelled:  # the turn, which is no call of this one, does not hear of it by itself
             ctx.cancel_invocation(posted["id"])
-            await _outlived(result)
+            await outlived(result)
         return await result
 
     @service.handler(
@@ -165,25 +166,13 @@ async def turn(
     """
     calls = tracing.caller(ctx.request().headers)
     start = steps.journaled(ctx, "start", partial(tracing.begin, calls))
-    cancelled = await _outlived(start)
+    cancelled = await outlived(start)
     begun = await start
     owner = Owner(graph, ctx, ctx, Memory(graph, ctx, _message(given), number), cancelled)
     owner.joined = begun.get("trace", calls)
     if message is not None:
         owner.facts["message"] = message
     return await owner.work(flow, given, begun["at"])
-
-
-async def _outlived(future: restate.RestateDurableFuture[Any]) -> bool:
-    """Waits for something, over cancels. Gives whether there was one."""
-    cancelled = False
-    while True:
-        try:
-            await restate.wait_completed(future)
-        except TerminalError:
-            cancelled = True
-        else:
-            return cancelled
 
 
 def _message(given: Json) -> str:

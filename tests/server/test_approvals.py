@@ -250,6 +250,19 @@ def test_a_decision_that_races_with_the_clock_has_one_winner(service: Service) -
         assert output == ("approved true" if answer.status == 200 else "expired true"), answer
 
 
+def test_of_a_decision_and_a_cancel_that_race_either_wins_and_the_gate_says_which(service: Service) -> None:
+    runs = {f"race-{number}": service.send("ok_simple", f"race-{number}", {"amount": 1}) for number in range(12)}
+    for key in runs:
+        service.gate("ok_simple", f"{key}/sign")
+    with ThreadPoolExecutor(8) as pool:
+        for key, run in runs.items():
+            pool.submit(service.decide, "ok_simple", f"{key}/sign", "approve", by="ada")
+            pool.submit(service.cancel, run)
+            pool.submit(service.cancel, run)
+    until(lambda: not service.unfinished(), 30, "the end of all")
+    assert service.gates("ok_simple") == []
+
+
 def test_a_gate_that_nobody_waits_for_any_more_is_withdrawn(service: Service) -> None:
     run = service.send("ok_simple", "gone", {"amount": 1})
     service.gate("ok_simple", "gone/sign")

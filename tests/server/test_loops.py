@@ -55,7 +55,7 @@ nodes:
 nodes:
   climb:
     loop: {act: {tool: act, with: {name: "c{{ index }}"}}}
-    until: index > 2
+    until: act.id == "never"
     max: 2
     on_error: continue
 """,
