@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Literal
 from urllib.parse import quote
 
+from agentflow.cells import cells
 from agentflow.diagnostics import Diagnostic, Span
 from agentflow.types import Json
 
@@ -104,13 +104,7 @@ def _excerpt(line: str, span: Span) -> tuple[str, int, int]:
         line = line[:WIDTH] + " ..."
         end = max(min(end, WIDTH), start + 1)
     shown = prefix + clean(line)
-    return shown, len(prefix) + _cells(line[:start]), max(_cells(line[start:end]), 1)
-
-
-def _cells(text: str) -> int:
-    return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in clean(text)
-    )
+    return shown, len(prefix) + cells(clean(line[:start])), max(cells(clean(line[start:end])), 1)
 
 
 def clean(text: str) -> str:

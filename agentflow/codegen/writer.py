@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from agentflow.cells import cells
 from agentflow.types import Json
 
 WIDTH = 88  # fits every common line length; what is broken keeps its trailing comma and so stays broken
@@ -119,7 +120,7 @@ def broken(prefix: str, expression: Expression, suffix: str, indent: int) -> lis
     """`prefix` + expression + `suffix` as lines, on one line if it fits there."""
     pad = " " * indent
     line = f"{pad}{prefix}{flat(expression)}{suffix}"
-    if len(line) <= WIDTH or isinstance(expression, str):
+    if cells(line) <= WIDTH or isinstance(expression, str):
         return [line]
     match expression:
         case Call(function, arguments):
@@ -169,7 +170,7 @@ class Writer:
         lines = text.split("\n")
         showable = all(line.isprintable() and line == line.rstrip() for line in lines)
         in_block = showable and '"""' not in text and "\\" not in text and not text.endswith('"')
-        if "\n" not in text and (len(short) <= WIDTH or not in_block):
+        if "\n" not in text and (cells(short) <= WIDTH or not in_block):
             self.lines += [short] if _on_one_line(short, whole) else [f"{name} = (", f"    {whole}", ")"]
         elif in_block:
             self.line(f'{name} = """\\')
@@ -178,7 +179,7 @@ class Writer:
                 self.lines.append(line)
             self.lines.append('"""' if ended else f'{lines[-1]}"""')
         else:
-            parts = [whole] if len(whole) + 4 <= WIDTH else [literal(part) for part in _pieces(text)]
+            parts = [whole] if cells(whole) + 4 <= WIDTH else [literal(part) for part in _pieces(text)]
             if len(parts) == 1 and _on_one_line(short, whole):
                 self.line(short)
             else:
@@ -190,7 +191,7 @@ class Writer:
 
 def _on_one_line(line: str, whole: str) -> bool:
     """Whether an assignment is on one line: it fits, or parentheses around its text would not make it fit either."""
-    return len(line) <= WIDTH or len(whole) + 4 > WIDTH
+    return cells(line) <= WIDTH or cells(whole) + 4 > WIDTH
 
 
 def _pieces(text: str) -> Iterable[str]:
