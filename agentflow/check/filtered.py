@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from agentflow import syntax
 from agentflow.check.algebra import element_of, field_of, is_number, nullable, opaque, resolved, union, without_null
-from agentflow.types import ANY, INTEGER, NUMBER, STRING, Field, ListOf, Object, Type
+from agentflow.types import ANY, INTEGER, NUMBER, STRING, ListOf, Object, Type
 
 TEXT = frozenset({"capitalize", "indent", "join", "lower", "replace", "string", "title", "trim", "truncate", "upper"})
 SAME = frozenset({"list", "reject", "rejectattr", "reverse", "select", "selectattr", "sort", "unique"})
@@ -89,10 +89,6 @@ def _with_field(element: Type, path: Sequence[str], types: Mapping[str, Type]) -
         for field in bare.fields
     )
     return replace(bare, fields=fields)
-
-
-def _there(field: Field, rest: Sequence[str], types: Mapping[str, Type]) -> Field:
-    return replace(field, type=_with_field(field.type, rest, types), optional=False)
 
 
 def attribute_of(element: Type, path: str, types: Mapping[str, Type]) -> Type:
