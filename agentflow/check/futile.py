@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from agentflow import expressions, syntax
+from agentflow import syntax
 from agentflow.check.algebra import is_number, misfit, without_null
 from agentflow.check.cases import conjuncts, is_path, root_of
-from agentflow.check.places import Analysis, Place, Text
+from agentflow.check.places import Analysis, Place, named_in
 from agentflow.check.proof import World, counterexample
 from agentflow.check.reachability import always_fails
 from agentflow.check.types import Typed, parsed_expression, when_of
@@ -65,7 +65,7 @@ def _join(analysis: Analysis, place: Place, body: ParallelBody | ForEachBody) ->
 def _until(analysis: Analysis, typed: Typed, place: Place) -> Iterator[Diagnostic]:
     """A condition that depends on what is the same in every round."""
     block, source = place.blocks[0], analysis.graph.source
-    names = _names_in(block.until)
+    names = named_in(block.until)
     if not names or not names <= block.places.keys():
         return
     changing: set[str] = set()
@@ -197,8 +197,3 @@ def _never_done(analysis: Analysis, typed: Typed, place: Place, body: LoopBody) 
     if never and not always:  # both: no round is ever reached
         message = f"the condition holds in none of the rounds, of which there are at most {body.max}"
         yield analysis.graph.source.error("constant-until", message, block.spec.until_path)
-
-
-def _names_in(text: Text | None) -> set[str]:
-    trees = [leaf.tree for leaf in text.leaves if leaf.tree is not None] if text is not None else []
-    return {reference.name for tree in trees for reference in expressions.references(tree)}

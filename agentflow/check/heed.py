@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain
 
-from agentflow import expressions, syntax
+from agentflow import syntax
 from agentflow.check.effects import Call, writes
 from agentflow.check.order import Order
-from agentflow.check.places import Analysis, Block, Place, Text
+from agentflow.check.places import Analysis, Block, Place, named_in
 from agentflow.check.proof import proves
 from agentflow.check.types import Typed, when_of
 from agentflow.diagnostics import Diagnostic, quoted
@@ -104,9 +104,9 @@ class _Around:
 
     def __init__(self, analysis: Analysis, order: Order, block: Block) -> None:
         self.waited = {before for edges in block.edges.values() for before in edges}
-        self.shown = _names_in(block.output)
+        self.shown = named_in(block.output)
         self.whole = block.output is None
-        self.asked = _names_in(block.until) | (_named_after(analysis) if block is analysis.root else set())
+        self.asked = named_in(block.until) | (_named_after(analysis) if block is analysis.root else set())
         self.places = block.places
         acting = ((place, next(writes(analysis.graph, place), None)) for place in block.places.values())
         self.acting = [(place, call) for place, call in acting if call is not None]
@@ -166,11 +166,6 @@ def _is_for_its_answer(gate: Place) -> bool:
     """Whether a question ends nothing, whatever is answered."""
     body = gate.node.body
     return gate.node.kind == "ask" or (isinstance(body, ApprovalBody) and body.on_reject == "continue")
-
-
-def _names_in(text: Text | None) -> set[str]:
-    trees = [leaf.tree for leaf in text.leaves if leaf.tree is not None] if text is not None else []
-    return {reference.name for tree in trees for reference in expressions.references(tree)}
 
 
 def _named_after(analysis: Analysis) -> set[str]:

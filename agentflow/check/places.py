@@ -74,6 +74,12 @@ class Text:
     block: Block | None = None  # whose output it is
 
 
+def named_in(text: Text | None) -> set[str]:
+    """The names that a text refers to; none where there is no text."""
+    trees = [leaf.tree for leaf in text.leaves if leaf.tree is not None] if text is not None else []
+    return {reference.name for tree in trees for reference in expressions.references(tree)}
+
+
 @frozen
 class Cause:
     """Why one node waits for another: the place in the file, and a part of the text there."""
