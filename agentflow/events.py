@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from agentflow.types import Json
+
 Event = dict[str, Any]
 
 ENDS = frozenset({"succeeded", "failed", "rejected", "cancelled"})  # of a run
@@ -56,6 +58,11 @@ def _gapless(events: Iterable[Event]) -> Iterable[Event]:
 def without_log(about: Mapping[str, Any]) -> dict[str, Any]:
     """What `status` shows of a run or a node."""
     return {name: value for name, value in about.items() if name != "log"}
+
+
+def question(start: int, wait: float, run: str | None = None) -> dict[str, Json]:
+    """What the reader of a stream asks for: the events from `start`, after at most so many seconds, of that turn."""
+    return {"from": start, "wait": f"{int(wait * 1000)}ms", **({} if run is None else {"run": run})}
 
 
 def answer(events: Sequence[Event], start: int, ended: bool) -> dict[str, Any]:

@@ -277,7 +277,7 @@ def _known_outside(of: Expression, place: Place) -> bool:
 
 def approved_or_skipped(name: str) -> Expression:
     of = syntax.Name(name, 0)
-    return syntax.Logic("or", syntax.Tested(of, "skipped", (), 0), syntax.Attr(of, "approved", 0), 0)
+    return _either(syntax.Tested(of, "skipped", (), 0), syntax.Attr(of, "approved", 0))
 
 
 def _of_ended(place: Place) -> tuple[Axiom, ...]:
@@ -287,7 +287,7 @@ def _of_ended(place: Place) -> tuple[Axiom, ...]:
         return ()
     name = syntax.Name(place.node.name, 0)
     state = syntax.Compare(syntax.Attr(syntax.Name("run", 0), "state", 0), (("!=", syntax.Const("succeeded", 0)),), 0)
-    return (Axiom(name, _either(state, syntax.Not(syntax.Tested(name, "none", (), 0), 0))),)
+    return (Axiom(name, _either(state, syntax.Not(_null(name), 0))),)
 
 
 def _of_rounds(loop: Place) -> tuple[Axiom, ...]:
@@ -296,7 +296,7 @@ def _of_rounds(loop: Place) -> tuple[Axiom, ...]:
         return ()
     previous = syntax.Name(PREVIOUS, 0)
     first = syntax.Compare(syntax.Name(INDEX, 0), (("==", syntax.Const(1, 0)),), 0)
-    return (Axiom(previous, _either(first, syntax.Not(syntax.Tested(previous, "none", (), 0), 0))),)
+    return (Axiom(previous, _either(first, syntax.Not(_null(previous), 0))),)
 
 
 def _of_approval(body: ApprovalBody, name: syntax.Name) -> Iterator[Axiom]:
@@ -308,7 +308,7 @@ def _of_approval(body: ApprovalBody, name: syntax.Name) -> Iterator[Axiom]:
     yield Axiom(outcome, _unless_null(name, _either(syntax.Not(approved, 0), among)))
     yield Axiom(outcome, _unless_null(name, _either(syntax.Not(among, 0), approved)))
     if body.form is not None:
-        given = syntax.Not(syntax.Tested(form, "none", (), 0), 0)
+        given = syntax.Not(_null(form), 0)
         by_a_person = syntax.Compare(outcome, (("==", syntax.Const("approved", 0)),), 0)
         asked = by_a_person if body.on_timeout == "approve" else approved
         yield Axiom(form, _unless_null(name, _either(syntax.Not(asked, 0), given)))
@@ -321,7 +321,11 @@ def _either(left: Expression, right: Expression) -> Expression:
 
 
 def _unless_null(name: syntax.Name, of: Expression) -> Expression:
-    return _either(syntax.Tested(name, "none", (), 0), of)
+    return _either(_null(name), of)
+
+
+def _null(of: Expression) -> Expression:
+    return syntax.Tested(of, "none", (), 0)
 
 
 def guard_facts(guard: Guard) -> Facts:
@@ -333,7 +337,7 @@ def guard_facts(guard: Guard) -> Facts:
         return tuple((one, False) for one in equal)
     any_of = equal[0]
     for one in equal[1:]:
-        any_of = syntax.Logic("or", any_of, one, 0)
+        any_of = _either(any_of, one)
     return ((any_of, True),)
 
 

@@ -12,7 +12,6 @@ from agentflow.admin import Admin
 from agentflow.client import Ingress, Refused, Unreachable
 from agentflow.events import Event
 from agentflow.runs import status
-from agentflow.types import Json
 
 WAIT = 20  # seconds that the server keeps a reader waiting
 PAUSE = 0.3
@@ -52,8 +51,8 @@ class Events:
         while True:
             service, key = self._place
             try:
-                body: Json = {"from": self._next, "wait": f"{wait}s", **({"run": self._run} if self._run else {})}
-                told: Any = self._server.ask(service, key, "events", body, timeout=wait + 30)
+                asked = events.question(self._next, wait, self._run)
+                told: Any = self._server.ask(service, key, "events", asked, timeout=wait + 30)
             except Refused as refused:
                 if refused.status == 400 and "bad path" in refused.message:  # the engine's answer for a service
                     self._place = next(self._places)

@@ -18,6 +18,7 @@ from weakref import WeakValueDictionary
 import restate
 from restate.exceptions import TerminalError
 
+from agentflow import events
 from agentflow.durations import milliseconds
 from agentflow.runtime import steps
 
@@ -37,8 +38,7 @@ class Asked:
 
 def question(asked: Asked, wait: float = 0) -> bytes:
     """The body that asks for the same, with another time to wait."""
-    about = {} if asked.run is None else {"run": asked.run}
-    return json.dumps({"from": asked.start, "wait": f"{int(wait * 1000)}ms", **about}).encode()
+    return json.dumps(events.question(asked.start, wait, asked.run)).encode()
 
 
 def read(body: bytes) -> Asked:

@@ -45,7 +45,7 @@ async def call_with_context(
         outcome["failed"] = {"kind": "cancelled", "code": 499, "message": "cut off"}
         raise
     finally:
-        if trace is not None and len(outcome) > 2:
+        if trace is not None and ("value" in outcome or "failed" in outcome):  # else the attempt was suspended
             trace.tool(run.path, tool, args, {**outcome, "at": invocation.now})
     return value
 

@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, unquote
 
 import httpx2
 
+from agentflow import events
 from agentflow.admin import Admin
 from agentflow.client import DEFAULT_INGRESS, Refused, Unreachable, path
 
@@ -171,9 +172,9 @@ class _Reader:
         return await self._ask(f"{graph}.stream", key, start, wait, run)
 
     async def _ask(self, service: str, key: str, start: int, wait: int, run: str | None) -> dict[str, Any]:
-        body: dict[str, Any] = {"from": start, "wait": f"{wait}s", **({} if run is None else {"run": run})}
         try:
-            answer = await self._client.post(self._ingress + path(service, key, "events"), json=body)
+            asked = events.question(start, wait, run)
+            answer = await self._client.post(self._ingress + path(service, key, "events"), json=asked)
             told: dict[str, Any] = answer.json()
         except (httpx2.HTTPError, ValueError) as error:
             raise Unreachable(f"no answer from {self._ingress} ({error})") from None
